@@ -1,0 +1,29 @@
+# Third-party libraries. All are private to the library: header-only, or a static archive hidden by the version script.
+find_package(Threads REQUIRED)
+find_package(fmt CONFIG REQUIRED)
+find_package(nlohmann_json CONFIG REQUIRED)
+
+function(ponder_check_choice name)
+  if(NOT ${name} MATCHES "^(AUTO|ON|OFF)$")
+    message(FATAL_ERROR "${name} is '${${name}}', want AUTO, ON or OFF")
+  endif()
+endfunction()
+
+ponder_check_choice(PONDER_PCRE2)
+ponder_check_choice(PONDER_ONEDNN)
+
+set(PONDER_HAVE_PCRE2 OFF)
+if(NOT PONDER_PCRE2 STREQUAL "OFF")
+  find_path(PCRE2_INCLUDE_DIR pcre2.h)
+  # The static archive: its symbols are hidden, and the host may carry another PCRE2.
+  find_library(PCRE2_LIBRARY NAMES libpcre2-8.a pcre2-8-static)
+  if(PCRE2_INCLUDE_DIR AND PCRE2_LIBRARY)
+    set(PONDER_HAVE_PCRE2 ON)
+    add_library(ponder_pcre2 INTERFACE)
+    target_include_directories(ponder_pcre2 SYSTEM INTERFACE ${PCRE2_INCLUDE_DIR})
+    target_link_libraries(ponder_pcre2 INTERFACE ${PCRE2_LIBRARY})
+    target_compile_definitions(ponder_pcre2 INTERFACE PCRE2_STATIC PCRE2_CODE_UNIT_WIDTH=8 PONDER_HAVE_PCRE2=1)
+  elseif(PONDER_PCRE2 STREQUAL "ON")
+    message(FATAL_ERROR "PONDER_PCRE2=ON, but pcre2.h or libpcre2-8.a was not found (Debian: libpcre2-dev)")
+  endif()
+endif()

@@ -1,0 +1,39 @@
+// The kernels of one runtime: function pointers, chosen once for the CPU and the ISA cap.
+#pragma once
+
+#include "kernels/convert/convert.h"
+#include "kernels/matmul_bf16/matmul_bf16.h"
+#include "kernels/matmul_f16/matmul_f16.h"
+#include "kernels/matmul_f32/matmul_f32.h"
+#include "kernels/matmul_fp8/matmul_fp8.h"
+#include "kernels/rms_norm/rms_norm.h"
+#include "kernels/rope/rope.h"
+#include "kernels/softmax/softmax.h"
+#include "kernels/swiglu/swiglu.h"
+#include "kernels/vecmat_bf16/vecmat_bf16.h"
+#include "kernels/vecmat_f16/vecmat_f16.h"
+#include "kernels/vecmat_f32/vecmat_f32.h"
+#include "kernels/vecmat_fp8/vecmat_fp8.h"
+
+namespace ponder::kernels {
+
+struct Table {
+  Isa isa;
+  MatmulFn *matmul_f32, *matmul_f16, *matmul_bf16, *matmul_fp8;
+  // Fast compute only: activations may be rounded to bf16. Null where no implementation beats the exact one.
+  MatmulFn *matmul_bf16_fast, *matmul_fp8_fast;
+  VecmatFn *vecmat_f32, *vecmat_f16, *vecmat_bf16, *vecmat_fp8;
+  RmsNormFn* rms_norm;
+  RopeFn *rope_interleaved, *rope_half;
+  SoftmaxBlockFn* softmax_block;
+  SoftmaxRowFn* softmax_row;
+  SwigluFn* swiglu;
+  ToF32Fn *bf16_to_f32, *f16_to_f32, *fp8_to_f32;
+  FromF32Fn *f32_to_bf16, *f32_to_f16;
+  AddFn* add;
+  ScaleAddFn* scale_add;
+};
+
+Table make_table(Isa cap);
+
+}  // namespace ponder::kernels

@@ -1,0 +1,41 @@
+// Where a checkpoint's files come from: a folder, or memory that the host owns (a model inside an application).
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lib/base/status.h"
+
+namespace ponder::core {
+
+// One opened file: its bytes and whatever keeps them alive.
+struct FileView {
+  std::string name;                     // for messages: the path, or the name inside the memory source
+  std::span<const std::byte> bytes;
+  std::shared_ptr<const void> owner;    // may be null when the host guarantees the lifetime
+
+  std::string_view text() const { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+};
+
+class FileSource {
+ public:
+  virtual ~FileSource() = default;
+  // `name` is relative, with '/' between parts; names that leave the source ("../x", absolute) are refused.
+  virtual Result<FileView> open(std::string_view name) const = 0;
+  virtual bool exists(std::string_view name) const = 0;
+  virtual std::string describe() const = 0;  // for messages: the folder, or "memory"
+};
+
+std::shared_ptr<const FileSource> folder_source(std::filesystem::path folder);
+
+struct MemoryFile {
+  std::string name;
+  std::span<const std::byte> bytes;  // must outlive every model loaded from it
+};
+std::shared_ptr<const FileSource> memory_source(std::vector<MemoryFile> files);
+
+}  // namespace ponder::core

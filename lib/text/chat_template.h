@@ -1,0 +1,47 @@
+// Chat templates: messages in, prompt text out. Either the model's own Jinja template, run in a sandbox (bounded steps,
+// depth and output), or a built-in DeepSeek format. Immutable after loading; any number of threads may render.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lib/base/status.h"
+#include "lib/io/json.h"
+#include "lib/text/tokenizer.h"
+
+namespace ponder::core {
+
+struct ChatInput {
+  Json messages;  // OpenAI message array
+  Json tools;     // array, or null
+  bool add_generation_prompt = true;
+  std::string bos_token;
+  std::string eos_token;
+  Json kwargs;    // object of further template variables, e.g. {"enable_thinking": true}, or null
+};
+
+struct RenderedChat {
+  std::string text;
+  std::vector<TextSpan> content;  // spans that came from strings of messages, tools and kwargs; ascending, disjoint
+};
+
+struct TemplateLimits {
+  std::size_t max_steps = 2'000'000;       // evaluated nodes
+  std::size_t max_depth = 200;             // of expressions, blocks and macro calls
+  std::size_t max_output_bytes = std::size_t{16} << 20;
+};
+
+class ChatTemplate {
+ public:
+  static Result<std::shared_ptr<const ChatTemplate>> parse(std::string_view jinja_source, const TemplateLimits& limits = {});
+  // "deepseek-v3", "deepseek-r1", "r1-distill"
+  static Result<std::shared_ptr<const ChatTemplate>> builtin(std::string_view name);
+  virtual ~ChatTemplate() = default;
+
+  virtual Result<RenderedChat> render(const ChatInput& input) const = 0;
+};
+
+}  // namespace ponder::core

@@ -1,0 +1,96 @@
+// The KV cache of one sequence. Rows live in reference-counted blocks of kBlockTokens tokens, so that a fork shares its
+// prefix and copies at most one block. Latent (MLA) models keep [c | k_rope] per token and layer, kv_lora_rank +
+// qk_rope_head_dim values; GQA models keep [K | V], 2 * n_kv_heads * head_dim values.
+//
+// All blocks for `context_length` tokens are reserved at creation (the OS commits pages when they are written), so that
+// decode allocates nothing. One thread at a time per cache; forks may be used by other threads at the same time.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "lib/base/buffer.h"
+#include "lib/base/dtype.h"
+#include "lib/base/status.h"
+
+namespace ponder::core {
+
+struct KvLayout {
+  std::size_t n_layers = 0;      // cached layers, the MTP layer included when it is used
+  std::size_t row_elements = 0;  // per token and layer
+  DType type = DType::f32;       // f32, f16 or bf16
+
+  std::size_t row_bytes() const { return core::row_bytes(type, row_elements); }
+  std::size_t token_bytes() const { return n_layers * row_bytes(); }
+};
+
+class KvCache {
+ public:
+  static constexpr std::size_t kBlockTokens = 64;
+
+  static Result<KvCache> create(const KvLayout& layout, std::size_t context_length);
+
+  const KvLayout& layout() const { return layout_; }
+  std::size_t context_length() const { return context_length_; }
+  std::size_t n_tokens() const { return n_tokens_; }  // committed tokens
+  std::size_t reserved_bytes() const;
+
+  // A second cache with the same content that shares all blocks; `context_length` may differ but not be below n_tokens.
+  Result<KvCache> fork(std::size_t context_length) const;
+
+  // Forgets tokens from `n_tokens` on.
+  void truncate(std::size_t n_tokens) { n_tokens_ = n_tokens < n_tokens_ ? n_tokens : n_tokens_; }
+
+  // Makes the rows of tokens [n_tokens(), n_tokens() + count) writable (copies a shared block). context_full when they
+  // do not fit. commit() then makes them part of the sequence.
+  Status prepare(std::size_t count);
+  void commit(std::size_t count) { n_tokens_ += count; }
+
+  // Rows of one block and layer: [kBlockTokens, row_elements], contiguous.
+  std::byte* block_rows(std::size_t block, std::size_t layer) const;
+  std::byte* row(std::size_t layer, std::size_t token) const {
+    return block_rows(token / kBlockTokens, layer) + token % kBlockTokens * layout_.row_bytes();
+  }
+
+ private:
+  struct Block {
+    Buffer memory;  // [n_layers, kBlockTokens, row_elements]
+    std::atomic<int> n_users{1};
+  };
+  // Shared pointer of our own: exclusive() must acquire what the other users wrote before they let go.
+  class BlockRef {
+   public:
+    BlockRef() = default;
+    explicit BlockRef(Block* block) : block_(block) {}
+    BlockRef(const BlockRef& other) : block_(other.block_) {
+      if (block_) block_->n_users.fetch_add(1, std::memory_order_relaxed);
+    }
+    BlockRef(BlockRef&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
+    BlockRef& operator=(BlockRef other) noexcept {
+      std::swap(block_, other.block_);
+      return *this;
+    }
+    ~BlockRef() {
+      if (block_ && block_->n_users.fetch_sub(1, std::memory_order_acq_rel) == 1) delete block_;
+    }
+    bool exclusive() const { return block_->n_users.load(std::memory_order_acquire) == 1; }
+    Block* operator->() const { return block_; }
+    explicit operator bool() const { return block_ != nullptr; }
+
+   private:
+    Block* block_ = nullptr;
+  };
+  static Result<BlockRef> new_block(const KvLayout& layout);
+
+  KvLayout layout_;
+  std::size_t context_length_ = 0;
+  std::size_t n_tokens_ = 0;
+  std::vector<BlockRef> blocks_;
+  std::vector<BlockRef> spare_;  // one per block shared with a fork, ready for its copy
+};
+
+}  // namespace ponder::core

@@ -1,0 +1,73 @@
+// A loaded checkpoint: config, weights where they are mapped, tokenizer and chat template. Immutable; shared by sessions.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lib/base/status.h"
+#include "lib/io/file_source.h"
+#include "lib/model/config.h"
+#include "lib/model/weights.h"
+#include "lib/text/chat_template.h"
+#include "lib/text/tokenizer.h"
+
+namespace ponder::core {
+
+struct LoadOptions {
+  bool load_mtp = true;
+  // progress(fraction in [0, 1]) on the calling thread; false cancels the load.
+  std::function<bool(float)> progress;
+};
+
+struct LoadReport {
+  std::vector<std::string> warnings;  // surplus tensors and the like
+};
+
+// What `inspect` shows; made from config.json and the safetensors headers, no weight is touched.
+struct ModelSummary {
+  std::int64_t n_parameters = 0;
+  std::int64_t n_active_parameters = 0;  // per token: routed experts counted num_experts_per_tok times
+  std::int64_t weight_bytes = 0;
+  std::vector<std::pair<std::string, std::int64_t>> bytes_by_component;  // embedding, attention, dense ffn, ...
+  std::vector<std::pair<std::string, std::int64_t>> bytes_by_dtype;
+  std::int64_t kv_bytes_per_token = 0;  // f32 cache; half for f16
+};
+
+class Model {
+ public:
+  static Result<std::shared_ptr<const Model>> load(std::shared_ptr<const FileSource> source, const LoadOptions& options);
+  // A model with random weights (seeded, N(0, 0.02)-like) from an official config.json, for benchmarks.
+  // dtype: f32, f16, bf16 or f8_e4m3. n_layers > 0 cuts the model.
+  static Result<std::shared_ptr<const Model>> random(const Json& config, DType dtype, std::int64_t n_layers,
+                                                     std::uint64_t seed);
+
+  const Config& config() const { return config_; }
+  const GenerationConfig& generation_config() const { return generation_config_; }
+  const ModelWeights& weights() const { return weights_; }
+  const LoadReport& load_report() const { return report_; }
+  const ModelSummary& summary() const { return summary_; }
+  // Null when the checkpoint has none; tokenizer_status() then says why.
+  const std::shared_ptr<const Tokenizer>& tokenizer() const { return tokenizer_; }
+  const Status& tokenizer_status() const { return tokenizer_status_; }
+  const std::shared_ptr<const ChatTemplate>& chat_template() const { return chat_template_; }  // own or built-in
+  // Hash of config and tensor table (names, shapes, dtypes) and a sample of each tensor's bytes: binds saved sessions.
+  std::uint64_t fingerprint() const { return fingerprint_; }
+
+ private:
+  Model() = default;
+  Config config_;
+  GenerationConfig generation_config_;
+  ModelWeights weights_;
+  LoadReport report_;
+  ModelSummary summary_;
+  std::shared_ptr<const Tokenizer> tokenizer_;
+  Status tokenizer_status_;
+  std::shared_ptr<const ChatTemplate> chat_template_;
+  std::uint64_t fingerprint_ = 0;
+  friend class ModelLoader;
+};
+
+}  // namespace ponder::core

@@ -1,0 +1,131 @@
+// One conversation with a model: prompt, prefill and decode, sampling, stop rules, the thinking channel.
+// One thread at a time per session, except cancel(); sessions of one model may run in parallel.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lib/base/status.h"
+#include "lib/model/forward.h"
+#include "lib/model/model.h"
+#include "lib/ops/context.h"
+#include "lib/session/sampler.h"
+#include "lib/text/chat_template.h"
+
+namespace ponder::core {
+
+enum class Channel : std::int32_t { answer = 0, thinking = 1 };
+enum class FinishReason : std::int32_t { none = 0, stop = 1, length = 2, loop = 3, cancelled = 4, error = 5 };
+
+struct SessionParams {
+  std::size_t context_length = 0;   // 0: min(model maximum, 4096)
+  std::size_t prefill_chunk = 0;    // tokens per forward pass; 0: 256
+  Compute compute = Compute::exact;
+  DType kv_type = DType::f32;       // f32, f16, bf16
+  int n_threads = 0;                // 0: all of the runtime's pool
+};
+
+struct GenerateParams {
+  SamplingParams sampling;
+  std::int64_t max_new_tokens = 0;         // 0: until the context is full
+  std::vector<std::string> stop;           // stop strings, in the answer only; the string itself is not emitted
+  std::vector<TokenId> stop_ids;           // beside the model's end tokens
+  bool ignore_eos = false;
+  std::int64_t think_budget = -1;          // -1: none; at most this many thinking tokens, then </think> is forced
+};
+
+struct TokenEvent {
+  TokenId id = -1;
+  Channel channel = Channel::answer;
+  bool forced = false;      // not sampled: think budget
+  std::string_view text;    // whole characters; valid until the next call on the session
+  float logprob = 0;        // of this token, before temperature and penalties
+};
+
+struct SessionStats {
+  std::int64_t prompt_tokens = 0;          // of the last prompt
+  std::int64_t reused_tokens = 0;          // of these, found in the cache
+  std::int64_t thinking_tokens = 0;        // since the last prompt, sampled and forced
+  std::int64_t answer_tokens = 0;
+  std::int64_t forced_tokens = 0;
+  double prefill_ms = 0, decode_ms = 0;
+  std::int64_t kv_bytes = 0, scratch_bytes = 0;
+};
+
+// Runtime: what sessions share.
+struct Runtime {
+  kernels::Table kernels;
+  std::shared_ptr<ThreadPool> pool;
+};
+
+class Session {
+ public:
+  static Result<std::unique_ptr<Session>> create(std::shared_ptr<const Runtime> runtime,
+                                                 std::shared_ptr<const Model> model, const SessionParams& params);
+  ~Session();
+
+  const Model& model() const;
+  std::size_t context_length() const;
+  std::span<const TokenId> tokens() const;  // everything in the sequence, prompt and reply
+  SessionStats stats() const;
+
+  Status set_generate_params(const GenerateParams& params);  // for the following next() calls; resets nothing else
+  const GenerateParams& generate_params() const;
+
+  // Sets the prompt and runs its prefill; the longest common prefix with the cached tokens is reused. Progress gets
+  // (tokens done, tokens in all); false cancels. After an error the session holds what it held before, or, when
+  // cancelled half-way, a prefix of the prompt.
+  using Progress = std::function<bool(std::size_t, std::size_t)>;
+  Status prompt_ids(std::span<const TokenId> ids, const Progress& progress = {});
+  // Plain text, no template; `parse_special` as in Tokenizer. BOS is put in front when the tokenizer says so.
+  Status prompt_text(std::string_view text, bool parse_special, const Progress& progress = {});
+  // Renders messages (content can never inject special tokens unless trust_content) and prompts. Thinking starts open
+  // when the rendered prompt ends inside <think>.
+  struct ChatOptions {
+    bool add_generation_prompt = true;
+    bool trust_content = false;
+    Json kwargs;
+  };
+  Status prompt_chat(const Json& messages, const Json& tools, const ChatOptions& options, const Progress& progress = {});
+  // The ids prompt_chat would use.
+  Result<std::vector<TokenId>> render_chat_ids(const Json& messages, const Json& tools, const ChatOptions& options) const;
+
+  // Appends ids to the sequence without touching what is there.
+  Status append_ids(std::span<const TokenId> ids, const Progress& progress = {});
+
+  // One decode step. OK with an event, Code::end when the reply is complete (finish_reason() says why).
+  Status next(TokenEvent& event);
+  // Time-sliced: as next(), or Code::pending when the budget ran out first.
+  Status step(std::int64_t budget_us, TokenEvent& event);
+  FinishReason finish_reason() const;
+  Channel channel() const;  // of the next token
+
+  // One decode step of several sessions of one model in one forward pass. statuses[i] as next() would return.
+  static Status next_batch(std::span<Session* const> sessions, std::span<TokenEvent> events, std::span<Status> statuses);
+
+  // From any thread: the running call returns Code::cancelled within one layer's time. Cleared by the next prompt call.
+  void cancel();
+
+  Result<std::unique_ptr<Session>> fork() const;    // shares the prefix; own sampler state (copied)
+  Status rewind(std::size_t n_tokens);              // keeps the first n tokens; decode goes on from there
+  Result<std::string> save() const;                 // versioned, checksummed, bound to the model's fingerprint
+  Status restore(std::string_view bytes);
+
+  // Logits of the last position [vocab_size]; state before the first prompt.
+  Result<std::span<const float>> logits();
+  // log p(ids[i] | ids[< i]) of the current sequence from position 1 on, by a fresh pass over it.
+  Result<std::vector<float>> prompt_logprobs();
+
+ private:
+  Session();
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace ponder::core

@@ -279,6 +279,12 @@ class Session {
       return ponder_session_prompt_ids(get(), ids.data(), ids.size(), progress ? &Progress::call : nullptr, &p, err);
     });
   }
+  Result<Done> append_ids(std::span<const std::int32_t> ids) {
+    Progress p{nullptr, {}};
+    return finish(p, [&](ponder_error* err) {
+      return ponder_session_append_ids(get(), ids.data(), ids.size(), nullptr, nullptr, err);
+    });
+  }
   Result<Done> set_options(const GenerateOptions& options) {
     ponder_generate_params p = options.params;
     std::vector<ponder_text> stop;

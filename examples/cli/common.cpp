@@ -1,0 +1,88 @@
+#include "examples/cli/common.h"
+
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+
+#if defined(_WIN32)
+#include <io.h>
+#else
+#include <unistd.h>
+#endif
+
+namespace cli {
+
+bool is_terminal(int fd) {
+#if defined(_WIN32)
+  return _isatty(fd) != 0;
+#else
+  return isatty(fd) != 0;
+#endif
+}
+
+void add_model_options(CLI::App& app, ModelOptions& options) {
+  app.add_option("-m,--model", options.model, "Checkpoint folder; without it the embedded default model");
+  app.add_option("-t,--threads", options.threads, "Compute threads (default: one per core)")->check(CLI::Range(0, 4096));
+  app.add_option("--max-isa", options.isa, "Highest instruction set: ref, avx2, avx512, avx512bf16, neon");
+}
+
+ponder::Model load_model(const ModelOptions& options) {
+  const bool bar = !options.quiet && is_terminal(2) && !options.model.empty();
+  ponder::LoadOptions load;
+  if (bar)
+    load.progress = [](float fraction) {
+      const int done = static_cast<int>(fraction * 40);
+      std::fprintf(stderr, "\rloading [%-40.*s] %3d %%", done, "########################################",
+                   static_cast<int>(fraction * 100));
+      return true;
+    };
+  load.runtime = unwrap(ponder::Runtime::create({.n_threads = options.threads, .max_isa = options.isa}));
+  ponder::Model model = [&] {
+    if (!options.model.empty()) return unwrap(ponder::Model::load(options.model, load));
+    const std::vector<ponder_memory_file> files = embedded_model();
+    if (files.empty()) throw Failure{"this program was built without the default model: name one with --model"};
+    return unwrap(ponder::Model::load_memory(files, load));
+  }();
+  if (bar) std::fprintf(stderr, "\r%60s\r", "");
+  return model;
+}
+
+std::string read_text_file(const std::string& path) {
+  if (path == "-") return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw Failure{path + ": cannot be opened"};
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+std::vector<std::int32_t> parse_ids(std::string_view text) {
+  std::vector<std::int32_t> ids;
+  std::size_t i = 0;
+  const auto separator = [](char c) { return c == ',' || c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == '[' || c == ']'; };
+  while (i < text.size()) {
+    if (separator(text[i])) {
+      ++i;
+      continue;
+    }
+    std::size_t end = i;
+    while (end < text.size() && !separator(text[end])) ++end;
+    const std::string word(text.substr(i, end - i));
+    try {
+      std::size_t used = 0;
+      const long long id = std::stoll(word, &used);
+      if (used != word.size() || id < 0 || id > INT32_MAX) throw Failure{""};
+      ids.push_back(static_cast<std::int32_t>(id));
+    } catch (...) {
+      throw Failure{"'" + word + "' is no token id: want whole numbers from 0, separated by commas"};
+    }
+    i = end;
+  }
+  return ids;
+}
+
+ponder_compute parse_compute(const std::string& name) {
+  if (name == "exact") return PONDER_COMPUTE_EXACT;
+  return name == "fast" ? PONDER_COMPUTE_FAST : PONDER_COMPUTE_DEFAULT;
+}
+
+}  // namespace cli

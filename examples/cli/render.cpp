@@ -1,0 +1,39 @@
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "examples/cli/common.h"
+
+namespace cli {
+
+void add_template(CLI::App& app) {
+  struct Options {
+    std::string tokenizer, builtin, messages;
+    bool no_generation_prompt = false;
+    std::vector<std::string> kwargs;
+  };
+  auto o = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("template", "The prompt text that a chat template makes of messages");
+  auto* folder = command->add_option("--tokenizer,-m,--model", o->tokenizer, "Folder with tokenizer_config.json");
+  command->add_option("--builtin", o->builtin, "deepseek-v3, deepseek-r1 or r1-distill")->excludes(folder);
+  command->add_option("--messages", o->messages, "JSON file of messages; - is standard input")->required();
+  command->add_flag("--no-generation-prompt", o->no_generation_prompt, "Do not open the assistant's turn");
+  command->add_option("--kwarg", o->kwargs, "NAME=VALUE, a further template variable; VALUE is JSON, else text");
+  command->callback([o] {
+    if (o->tokenizer.empty() && o->builtin.empty()) throw Failure{"name a template: --tokenizer DIR or --builtin NAME"};
+    const ponder::ChatTemplate chat_template = unwrap(o->builtin.empty() ? ponder::ChatTemplate::load(o->tokenizer)
+                                                                          : ponder::ChatTemplate::builtin(o->builtin));
+    nlohmann::ordered_json kwargs = nlohmann::ordered_json::object();
+    for (const std::string& pair : o->kwargs) {
+      const std::size_t equal = pair.find('=');
+      if (equal == std::string::npos || equal == 0) throw Failure{"--kwarg " + pair + ": want NAME=VALUE"};
+      auto value = nlohmann::ordered_json::parse(pair.substr(equal + 1), nullptr, false);
+      kwargs[pair.substr(0, equal)] = value.is_discarded() ? nlohmann::ordered_json(pair.substr(equal + 1)) : value;
+    }
+    const std::string text = unwrap(chat_template.render(read_text_file(o->messages), kwargs.dump(),
+                                                         o->no_generation_prompt ? PONDER_CHAT_NO_GENERATION_PROMPT : 0));
+    std::fwrite(text.data(), 1, text.size(), stdout);
+  });
+}
+
+}  // namespace cli

@@ -36,7 +36,8 @@ class TensorFile {
     for (int i = 0; i < 8; ++i) prefix[i] = static_cast<char>(length >> (8 * i) & 0xff);
     std::ofstream file(path, std::ios::binary);
     file.write(prefix, 8).write(header.data(), static_cast<std::streamsize>(header.size()));
-    file.write(data_.data(), static_cast<std::streamsize>(data_.size())).close();
+    file.write(data_.data(), static_cast<std::streamsize>(data_.size()));
+    file.close();
     if (!file) throw Failure{path + ": cannot be written"};
   }
 

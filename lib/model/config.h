@@ -63,6 +63,8 @@ struct Config {
   std::int64_t topk_group = 1;
   TopkMethod topk_method = TopkMethod::greedy;
   ScoringFunc scoring_func = ScoringFunc::softmax;
+  // deepseek_v3: weights are divided by their sum, then scaled. deepseek_v2: where it is true and num_experts_per_tok
+  // is above 1, they are divided by their sum and routed_scaling_factor is NOT applied (false in the official configs).
   bool norm_topk_prob = false;
   double routed_scaling_factor = 1;
 

@@ -21,6 +21,9 @@ struct FileView {
   std::string_view text() const { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 };
 
+// Relative, '/' between parts, no "." or ".." part, no backslash, colon or zero byte.
+Status check_file_name(std::string_view name);
+
 class FileSource {
  public:
   virtual ~FileSource() = default;

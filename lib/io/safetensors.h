@@ -25,12 +25,18 @@ struct TensorInfo {
 // One .safetensors file.
 class Safetensors {
  public:
+  Safetensors() = default;
+  Safetensors(Safetensors&&) = default;  // the names stay where they are
+  Safetensors& operator=(Safetensors&&) = default;
+  Safetensors(const Safetensors&) = delete;  // by_name_ points into tensors_
+  Safetensors& operator=(const Safetensors&) = delete;
+
   // Checks: header length within the file, JSON valid and not too deep, known dtypes, at most four dimensions (a
   // tensor with more is refused by name), no negative or overflowing size, offsets in order inside the data, no
   // overlap and no hole, size equal to shape x dtype, no name twice.
   static Result<Safetensors> parse(FileView file);
 
-  const std::vector<TensorInfo>& tensors() const { return tensors_; }  // file order
+  const std::vector<TensorInfo>& tensors() const { return tensors_; }  // in the order of their bytes
   const TensorInfo* find(std::string_view name) const;
   const FileView& file() const { return file_; }
 

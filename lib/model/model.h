@@ -28,17 +28,25 @@ struct LoadReport {
 
 // What `inspect` shows; made from config.json and the safetensors headers, no weight is touched.
 struct ModelSummary {
-  std::int64_t n_parameters = 0;
+  std::int64_t n_parameters = 0;  // without the MTP layer, as model cards count; embedding and head included
   std::int64_t n_active_parameters = 0;  // per token: routed experts counted num_experts_per_tok times
-  std::int64_t weight_bytes = 0;
+  std::int64_t weight_bytes = 0;  // of the tensors in use, scales and MTP layer included
   std::vector<std::pair<std::string, std::int64_t>> bytes_by_component;  // embedding, attention, dense ffn, ...
   std::vector<std::pair<std::string, std::int64_t>> bytes_by_dtype;
   std::int64_t kv_bytes_per_token = 0;  // f32 cache; half for f16
 };
 
+struct ModelInspection {
+  Config config;
+  ModelSummary summary;
+  LoadReport report;
+};
+
 class Model {
  public:
   static Result<std::shared_ptr<const Model>> load(std::shared_ptr<const FileSource> source, const LoadOptions& options);
+  // What load() would use, from config.json and the safetensors headers: no weight and no tokenizer is read.
+  static Result<ModelInspection> inspect(const FileSource& source);
   // A model with random weights (seeded, N(0, 0.02)-like) from an official config.json, for benchmarks.
   // dtype: f32, f16, bf16 or f8_e4m3. n_layers > 0 cuts the model.
   static Result<std::shared_ptr<const Model>> random(const Json& config, DType dtype, std::int64_t n_layers,
@@ -53,6 +61,8 @@ class Model {
   const std::shared_ptr<const Tokenizer>& tokenizer() const { return tokenizer_; }
   const Status& tokenizer_status() const { return tokenizer_status_; }
   const std::shared_ptr<const ChatTemplate>& chat_template() const { return chat_template_; }  // own or built-in
+  // Why chat_template() is null.
+  const Status& chat_template_status() const { return chat_template_status_; }
   // Hash of config and tensor table (names, shapes, dtypes) and a sample of each tensor's bytes: binds saved sessions.
   std::uint64_t fingerprint() const { return fingerprint_; }
 
@@ -66,6 +76,7 @@ class Model {
   std::shared_ptr<const Tokenizer> tokenizer_;
   Status tokenizer_status_;
   std::shared_ptr<const ChatTemplate> chat_template_;
+  Status chat_template_status_;
   std::uint64_t fingerprint_ = 0;
   friend class ModelLoader;
 };

@@ -1,0 +1,77 @@
+// How the weights of a model are named, shaped and found. One list of tensors (bind_weights) serves loading, inspecting
+// and random models; they differ in the binder.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lib/base/dtype.h"
+#include "lib/base/status.h"
+#include "lib/base/tensor.h"
+#include "lib/io/file_source.h"
+#include "lib/model/config.h"
+#include "lib/model/model.h"
+#include "lib/model/weights.h"
+
+namespace ponder::core {
+
+enum class Component { embedding, attention, dense_ffn, routed_experts, shared_experts, router, norms, output_head, mtp };
+
+// One tensor in use, for the summary. An fp8 matrix and its scales are two, the scales with no parameters.
+struct BoundTensor {
+  Component component;
+  DType type;
+  std::int64_t n_parameters;
+  std::int64_t n_bytes;
+};
+
+class TensorBinder {
+ public:
+  virtual ~TensorBinder() = default;
+  // X.weight [n_out, n_in]; `may_be_fp8`: F8_E4M3 with X.weight_scale_inv is fine too.
+  virtual Weight matrix(const std::string& name, std::int64_t n_out, std::int64_t n_in, Component component,
+                        bool may_be_fp8) = 0;
+  // A norm, bias or other small tensor [n], as f32.
+  virtual const float* vector(const std::string& name, std::int64_t n, Component component) = 0;
+  virtual bool has(const std::string& name) const = 0;
+  // False ends the binding early: cancelled, out of memory, or too many problems.
+  virtual bool go_on() = 0;
+};
+
+// Asks `binder` for every tensor that `config` wants. The MTP layer is asked for when `with_mtp`.
+void bind_weights(const Config& config, bool with_mtp, TensorBinder& binder, ModelWeights& weights);
+
+ModelSummary summarize(const Config& config, const std::vector<BoundTensor>& tensors);
+
+// 64-bit hash of our own (a multiply-and-fold over 8-byte words, FNV-like); not for adversaries.
+class Fingerprint {
+ public:
+  void add(const void* data, std::size_t n_bytes);
+  void add(std::string_view text) {
+    add(static_cast<std::uint64_t>(text.size()));
+    add(text.data(), text.size());
+  }
+  void add(std::uint64_t value);
+  // Name, dtype, shape, and the first and last 64 bytes.
+  void add_tensor(std::string_view name, DType type, const Shape& shape, const std::byte* data, std::size_t n_bytes);
+  std::uint64_t value() const;
+
+ private:
+  std::uint64_t state_ = 0xcbf29ce484222325u;
+};
+
+class ModelLoader {
+ public:
+  static Result<std::shared_ptr<const Model>> load(const FileSource& source, const LoadOptions& options);
+  static Result<ModelInspection> inspect(const FileSource& source);
+  static Result<std::shared_ptr<const Model>> random(const Json& config, DType dtype, std::int64_t n_layers,
+                                                     std::uint64_t seed);
+
+ private:
+  static Status load_text(const FileSource& source, Model& model);
+};
+
+}  // namespace ponder::core

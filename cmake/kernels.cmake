@@ -13,7 +13,10 @@ set(ponder_flags_avx512 ${ponder_flags_avx2} -mavx512f -mavx512bw -mavx512dq -ma
 set(ponder_flags_avx512bf16 ${ponder_flags_avx512} -mavx512vnni -mavx512bf16)
 set(ponder_flags_neon)
 
-foreach(isa ${PONDER_ISAS})
+# Those of them that every op has a file for.
+set(PONDER_KERNEL_ISAS)
+
+foreach(isa ${PONDER_KERNEL_ISAS})
   add_library(ponder_kernels_${isa} OBJECT)
   target_link_libraries(ponder_kernels_${isa} PRIVATE ponder_options)
   target_compile_options(ponder_kernels_${isa} PRIVATE ${ponder_flags_${isa}}
@@ -25,7 +28,7 @@ function(ponder_kernel op)
   set(folder ${PROJECT_SOURCE_DIR}/kernels/${op})
   target_sources(ponder_kernels PRIVATE ${folder}/${op}_impls.cpp ${folder}/${op}_ref.cpp)
   foreach(isa ${arg_ISAS})
-    if(isa IN_LIST PONDER_ISAS)
+    if(isa IN_LIST PONDER_KERNEL_ISAS)
       target_sources(ponder_kernels_${isa} PRIVATE ${folder}/${op}_${isa}.cpp)
     endif()
   endforeach()

@@ -1,0 +1,20 @@
+#include "kernels/matmul_fp8/matmul_fp8.h"
+
+namespace ponder::kernels {
+
+ImplList<MatmulFn> matmul_fp8_impls() {
+  static constexpr Impl<MatmulFn> list[] = {
+#ifdef PONDER_HAVE_AVX512
+      {Isa::avx512, matmul_fp8_avx512},
+#endif
+#ifdef PONDER_HAVE_AVX2
+      {Isa::avx2, matmul_fp8_avx2},
+#endif
+#ifdef PONDER_HAVE_NEON
+      {Isa::neon, matmul_fp8_neon},
+#endif
+      {Isa::ref, matmul_fp8_ref}};
+  return {list, sizeof list / sizeof list[0]};
+}
+
+}  // namespace ponder::kernels

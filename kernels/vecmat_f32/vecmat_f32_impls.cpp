@@ -1,0 +1,20 @@
+#include "kernels/vecmat_f32/vecmat_f32.h"
+
+namespace ponder::kernels {
+
+ImplList<VecmatFn> vecmat_f32_impls() {
+  static constexpr Impl<VecmatFn> list[] = {
+#ifdef PONDER_HAVE_AVX512
+      {Isa::avx512, vecmat_f32_avx512},
+#endif
+#ifdef PONDER_HAVE_AVX2
+      {Isa::avx2, vecmat_f32_avx2},
+#endif
+#ifdef PONDER_HAVE_NEON
+      {Isa::neon, vecmat_f32_neon},
+#endif
+      {Isa::ref, vecmat_f32_ref}};
+  return {list, sizeof list / sizeof list[0]};
+}
+
+}  // namespace ponder::kernels

@@ -91,6 +91,7 @@ TEST_CASE("sizes out of range are refused") {
   Json huge = fixture("v3-tiny");  // each size is allowed, the model is not
   huge.set("hidden_size", 1 << 20);
   huge.set("moe_intermediate_size", 1 << 22);
+  huge.set("num_hidden_layers", 4096);
   CHECK(Config::parse(huge).status().code() == Code::bad_file);
 }
 

@@ -159,3 +159,25 @@ TEST_CASE("random models") {
   }
   CHECK(Model::random(e.config, DType::i8, 0, 1).status().code() == Code::invalid_argument);
 }
+
+TEST_CASE("a missing shard is named") {
+  std::vector<std::pair<std::string, std::string>> files;
+  for (const char* name : {"config.json", "model.safetensors.index.json", "model-00001-of-000003.safetensors",
+                           "model-00002-of-000003.safetensors"})
+    files.emplace_back(name, std::string((*read_file(kModels + "v3-tiny/" + name, 1 << 24))));
+  std::vector<MemoryFile> memory;
+  for (const auto& [name, text] : files) memory.push_back({name, std::as_bytes(std::span(text))});
+  const Status status = Model::load(memory_source(memory), {}).status();
+  CHECK_FALSE(status.ok());
+  CHECK(names(status, "model-00003-of-000003.safetensors"));
+}
+
+TEST_CASE("scales that are not aligned in the file are copied") {
+  Editable e("v3-fp8-tiny");
+  e.tensors["a"] = {DType::u8, Shape{1}, "x"};  // first in the file: shifts every tensor by one byte
+  e.build();
+  const auto model = e.load();
+  REQUIRE(model.ok());
+  CHECK(reinterpret_cast<std::uintptr_t>((*model)->weights().layers[0].self_attn.o_proj.scale_inv) % 4 == 0);
+  CHECK((*model)->load_report().warnings.size() == 1);
+}

@@ -195,7 +195,8 @@ class CheckpointBinder final : public TensorBinder {
     if (n_problems_ > problems_.size())
       text += fmt::format("; and {}{} more", n_problems_ >= kMaxProblems ? "at least " : "",
                           n_problems_ - problems_.size());
-    return fail(Code::bad_file, "{} do not fit config.json: {}", n_problems_ == 1 ? "1 tensor does" : fmt::format("{} tensors", n_problems_), text);
+    return fail(Code::bad_file, "{}{} tensors missing or not as config.json wants them: {}",
+                n_problems_ >= kMaxProblems ? "at least " : "", n_problems_, text);
   }
 
   void warn_surplus(const Config& config, std::vector<std::string>& warnings) const {

@@ -1,0 +1,257 @@
+// The forward pass against the official implementations: tests/data/models/README.md says how the goldens were made and
+// which tolerances hold.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <map>
+#include <string>
+
+#include "lib/io/safetensors.h"
+#include "lib/model/forward.h"
+
+using namespace ponder::core;
+
+namespace {
+
+struct Fixture {
+  std::shared_ptr<const Model> model;
+  std::shared_ptr<const FileSource> source;
+  Safetensors golden;
+  double tolerance;
+};
+
+Fixture load(const std::string& name) {
+  auto source = folder_source(std::string(PONDER_TEST_DATA) + "/models/" + name);
+  auto model = Model::load(source, {});
+  REQUIRE_MESSAGE(model.ok(), model.status().message());
+  auto file = source->open("golden.safetensors");
+  REQUIRE_MESSAGE(file.ok(), file.status().message());
+  auto golden = Safetensors::parse(*file);
+  REQUIRE_MESSAGE(golden.ok(), golden.status().message());
+  return {*model, source, std::move(golden).value(), name == "v3-fp8-tiny" ? 5e-4 : 2e-4};
+}
+
+template <class T>
+std::vector<T> values(const Fixture& f, const std::string& name) {
+  const TensorInfo* info = f.golden.find(name);
+  REQUIRE_MESSAGE(info, name);
+  std::vector<T> out(info->bytes.size() / sizeof(T));
+  std::memcpy(out.data(), info->bytes.data(), info->bytes.size());
+  return out;
+}
+
+// Largest |a - b| / (tol + tol |b|): at most 1 passes.
+double worst(const Tensor& a, const std::vector<float>& b, double tolerance) {
+  REQUIRE(a.n_rows * a.n_cols == b.size());
+  double worst_ratio = 0;
+  for (std::size_t t = 0; t < a.n_rows; ++t)
+    for (std::size_t i = 0; i < a.n_cols; ++i) {
+      const double want = b[t * a.n_cols + i];
+      const double ratio = std::abs(double{a.row(t)[i]} - want) / (tolerance + tolerance * std::abs(want));
+      if (!(ratio <= worst_ratio)) worst_ratio = ratio;  // NaN is worst
+    }
+  return worst_ratio;
+}
+
+KvCache cache_for(const Model& model, std::size_t context_length, std::size_t n_layers = 0) {
+  const Config& c = model.config();
+  KvLayout layout{n_layers ? n_layers : static_cast<std::size_t>(c.num_hidden_layers),
+                  static_cast<std::size_t>(c.kv_row_elements()), DType::f32};
+  return KvCache::create(layout, context_length).value();
+}
+
+class Pass {
+ public:
+  explicit Pass(const Model& model, std::size_t max_rows = 256)
+      : pool_(ThreadPool::create(2).value()), kernels_(ponder::kernels::make_table(ponder::kernels::highest_isa())) {
+    ctx_.kernels = &kernels_;
+    ctx_.pool = pool_.get();
+    auto forward = Forward::create(model, ctx_, {.max_rows = max_rows, .max_logits_rows = max_rows});
+    REQUIRE_MESSAGE(forward.ok(), forward.status().message());
+    forward_ = std::make_unique<Forward>(std::move(forward).value());
+  }
+  Tensor run(std::span<const TokenId> ids, KvCache& kv, ForwardTap* tap = nullptr) {
+    rows_.clear();
+    for (std::size_t i = 0; i < ids.size(); ++i) rows_.push_back(i);
+    const SequenceRows sequence{&kv, 0, ids.size()};
+    const Status status = forward_->run({ids, {&sequence, 1}, rows_, tap});
+    REQUIRE_MESSAGE(status.ok(), status.message());
+    return forward_->logits();
+  }
+  Forward& forward() { return *forward_; }
+
+ private:
+  std::unique_ptr<ThreadPool> pool_;
+  ponder::kernels::Table kernels_;
+  Context ctx_;
+  std::unique_ptr<Forward> forward_;
+  std::vector<std::size_t> rows_;
+};
+
+struct GoldenTap : ForwardTap {
+  explicit GoldenTap(const Fixture& fixture) : f(fixture) {}
+  void on_f32(std::string_view name, const Tensor& tensor) override {
+    const double tolerance = name.substr(0, 3) == "moe" ? 1e-4 : f.tolerance;
+    INFO(name);
+    CHECK(worst(tensor, values<float>(f, std::string(name)), tolerance) <= 1);
+    ++n_seen;
+  }
+  void on_i32(std::string_view name, const std::int32_t* data, std::size_t n_rows, std::size_t n_cols) override {
+    INFO(name);
+    CHECK(std::vector<std::int32_t>(data, data + n_rows * n_cols) == values<std::int32_t>(f, std::string(name)));
+    ++n_seen;
+  }
+  const Fixture& f;
+  int n_seen = 0;
+};
+
+const char* const kFixtures[] = {"v2lite-tiny", "v2-tiny",         "v3-tiny",    "v3-fp8-tiny",
+                                 "qwen2-tiny",  "qwen2-tied-tiny", "llama3-tiny"};
+
+}  // namespace
+
+TEST_CASE("golden: logits of every prompt at every position") {
+  for (const char* name : kFixtures) {
+    CAPTURE(name);
+    const Fixture f = load(name);
+    for (int i = 0; i < 4; ++i) {
+      CAPTURE(i);
+      const std::string prompt = "prompt." + std::to_string(i);
+      const auto ids = values<TokenId>(f, prompt + ".ids");
+      Pass pass(*f.model);
+      KvCache kv = cache_for(*f.model, ids.size());
+      const Tensor logits = pass.run(ids, kv);
+      if (f.golden.find(prompt + ".logits"))
+        CHECK(worst(logits, values<float>(f, prompt + ".logits"), f.tolerance) <= 1);
+      CHECK(worst(logits.rows(ids.size() - 1, 1), values<float>(f, prompt + ".logits_last"), f.tolerance) <= 1);
+    }
+  }
+}
+
+TEST_CASE("golden: hidden states, chosen experts and their weights") {
+  for (const char* name : kFixtures) {
+    CAPTURE(name);
+    const Fixture f = load(name);
+    const auto ids = values<TokenId>(f, "prompt.2.ids");
+    Pass pass(*f.model);
+    KvCache kv = cache_for(*f.model, ids.size());
+    GoldenTap tap(f);
+    (void)pass.run(ids, kv, &tap);
+    CHECK(tap.n_seen >= static_cast<int>(f.model->config().num_hidden_layers) + 2);
+  }
+}
+
+TEST_CASE("golden: greedy continuations, token by token") {
+  for (const char* name : kFixtures) {
+    CAPTURE(name);
+    const Fixture f = load(name);
+    for (int i = 1; i <= 2; ++i) {
+      const auto ids = values<TokenId>(f, "prompt." + std::to_string(i) + ".ids");
+      const auto want = values<TokenId>(f, "greedy." + std::to_string(i) + ".ids");
+      Pass pass(*f.model);
+      KvCache kv = cache_for(*f.model, ids.size() + want.size());
+      Tensor logits = pass.run(ids, kv);
+      std::vector<TokenId> got;
+      for (;;) {
+        const auto row = logits.row_span(logits.n_rows - 1);
+        got.push_back(static_cast<TokenId>(std::max_element(row.begin(), row.end()) - row.begin()));
+        if (got.size() == want.size()) break;
+        logits = pass.run(std::span(&got.back(), 1), kv);
+      }
+      CHECK(got == want);
+    }
+  }
+}
+
+TEST_CASE("golden: MTP logits, hidden input taken after model.norm") {
+  for (const char* name : {"v3-tiny", "v3-fp8-tiny"}) {
+    CAPTURE(name);
+    const Fixture f = load(name);
+    const auto ids = values<TokenId>(f, "prompt.2.ids");
+    const auto next = values<TokenId>(f, "mtp.ids_next");
+    Pass pass(*f.model);
+    KvCache kv = cache_for(*f.model, ids.size()), mtp_kv = cache_for(*f.model, ids.size(), 1);
+    (void)pass.run(ids, kv);
+    const auto vocab = static_cast<std::size_t>(f.model->config().vocab_size);
+    const auto width = static_cast<std::size_t>(f.model->config().hidden_size);
+    std::vector<float> logits(ids.size() * vocab), hidden(ids.size() * width);
+    const Status status = pass.forward().mtp(pass.forward().final_hidden(), next, mtp_kv,
+                                             Tensor(logits.data(), ids.size(), vocab),
+                                             Tensor(hidden.data(), ids.size(), width));
+    REQUIRE_MESSAGE(status.ok(), status.message());
+    CHECK(worst(Tensor(hidden.data(), ids.size(), width), values<float>(f, "mtp.hidden"), f.tolerance) <= 1);
+    CHECK(worst(Tensor(logits.data(), ids.size(), vocab), values<float>(f, "mtp.logits"), f.tolerance) <= 1);
+  }
+}
+
+TEST_CASE("exact compute: every chunk size gives the bits of one prefill") {
+  for (const char* name : {"v3-tiny", "qwen2-tiny"}) {
+    CAPTURE(name);
+    const Fixture f = load(name);
+    const auto ids = values<TokenId>(f, "prompt.3.ids");
+    const auto vocab = static_cast<std::size_t>(f.model->config().vocab_size);
+    Pass whole(*f.model);
+    KvCache kv = cache_for(*f.model, ids.size());
+    const Tensor want = whole.run(ids, kv);
+    for (std::size_t chunk : {1, 7, 64}) {
+      CAPTURE(chunk);
+      Pass pass(*f.model);
+      KvCache part = cache_for(*f.model, ids.size());
+      for (std::size_t first = 0; first < ids.size(); first += chunk) {
+        const std::size_t n = std::min(chunk, ids.size() - first);
+        const Tensor got = pass.run(std::span(ids).subspan(first, n), part);
+        CHECK(std::memcmp(got.data, want.row(first), n * vocab * sizeof(float)) == 0);
+      }
+    }
+  }
+}
+
+TEST_CASE("several sequences in one batch give the bits of each alone; a fork leaves its parent as it was") {
+  const Fixture f = load("v3-tiny");
+  const auto a = values<TokenId>(f, "prompt.1.ids"), b = values<TokenId>(f, "prompt.2.ids");
+  const auto vocab = static_cast<std::size_t>(f.model->config().vocab_size);
+  Pass alone(*f.model);
+  KvCache kv_a = cache_for(*f.model, 64), kv_b = cache_for(*f.model, 64);
+  const Tensor logits_a = alone.run(a, kv_a);
+  const std::vector<float> want_a(logits_a.data, logits_a.data + a.size() * vocab);
+  const Tensor logits_b = alone.run(b, kv_b);
+  const std::vector<float> want_b(logits_b.data, logits_b.data + b.size() * vocab);
+
+  KvCache kv_c = cache_for(*f.model, 64), kv_d = cache_for(*f.model, 64);
+  std::vector<TokenId> both(a);
+  both.insert(both.end(), b.begin(), b.end());
+  const SequenceRows sequences[] = {{&kv_c, 0, a.size()}, {&kv_d, a.size(), b.size()}};
+  std::vector<std::size_t> rows(both.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = i;
+  Pass batched(*f.model);
+  REQUIRE(batched.forward().run({both, sequences, rows, nullptr}).ok());
+  const Tensor got = batched.forward().logits();
+  CHECK(std::memcmp(got.data, want_a.data(), want_a.size() * sizeof(float)) == 0);
+  CHECK(std::memcmp(got.row(a.size()), want_b.data(), want_b.size() * sizeof(float)) == 0);
+
+  auto fork = kv_a.fork(64);
+  REQUIRE(fork.ok());
+  const TokenId first[] = {5}, second[] = {9};
+  (void)alone.run(first, *fork);  // must not reach the parent's rows
+  const Tensor parent = alone.run(second, kv_a);
+  const std::vector<float> got_parent(parent.data, parent.data + vocab);
+  const Tensor fresh = alone.run(second, kv_c);
+  CHECK(std::memcmp(fresh.data, got_parent.data(), vocab * sizeof(float)) == 0);
+}
+
+TEST_CASE("a full context and an unknown token id are refused and change nothing") {
+  const Fixture f = load("qwen2-tiny");
+  Pass pass(*f.model);
+  KvCache kv = cache_for(*f.model, 2);
+  const TokenId ids[] = {1, 2, 3};
+  const SequenceRows sequence{&kv, 0, 3};
+  CHECK(pass.forward().run({ids, {&sequence, 1}, {}, nullptr}).code() == Code::context_full);
+  CHECK(kv.n_tokens() == 0);
+  const TokenId unknown[] = {100000};
+  const SequenceRows one{&kv, 0, 1};
+  const Status status = pass.forward().run({unknown, {&one, 1}, {}, nullptr});
+  CHECK(status.code() == Code::invalid_argument);
+  CHECK(status.message().find("100000") != std::string::npos);
+}

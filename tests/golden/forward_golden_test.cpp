@@ -208,7 +208,7 @@ TEST_CASE("exact compute: every chunk size gives the bits of one prefill") {
   }
 }
 
-TEST_CASE("several sequences in one batch give the bits of each alone; a fork leaves its parent as it was") {
+TEST_CASE("several sequences in one batch give the bits of each alone, a fork leaves its parent as it was") {
   const Fixture f = load("v3-tiny");
   const auto a = values<TokenId>(f, "prompt.1.ids"), b = values<TokenId>(f, "prompt.2.ids");
   const auto vocab = static_cast<std::size_t>(f.model->config().vocab_size);

@@ -1,0 +1,57 @@
+#include <doctest/doctest.h>
+
+#include "lib/io/mapped_file.h"
+#include "lib/text/chat_template.h"
+
+using namespace ponder::core;
+
+TEST_CASE("built-in chat formats: every golden conversation without tools, byte for byte") {
+  auto file = read_file(std::string(PONDER_TEST_DATA) + "/chat/chat.golden.json", 1 << 20);
+  REQUIRE(file.ok());
+  auto golden = parse_json(*file, "chat.golden.json");
+  REQUIRE(golden.ok());
+  int n_equal = 0;
+  const std::pair<const char*, const char*> formats[] = {
+      {"deepseek_v3", "deepseek-v3"}, {"deepseek_r1", "deepseek-r1"}, {"r1_distill", "r1-distill"}};
+  for (const auto& [golden_name, name] : formats) {
+    const auto chat_template = ChatTemplate::builtin(name).value();
+    for (const Json& conversation : golden->find("conversations")->as_array()) {
+      const std::string& conversation_name = conversation.find("name")->as_string();
+      const Json* want = golden->find("renders")->find(golden_name)->find(conversation_name);
+      if (!want || !want->find("text")) continue;
+      ChatInput input;
+      input.messages = *conversation.find("messages");
+      const Json* add = conversation.find("add_generation_prompt");
+      input.add_generation_prompt = !add || add->as_bool();
+      input.bos_token = "<｜begin▁of▁sentence｜>";
+      input.eos_token = "<｜end▁of▁sentence｜>";
+      const auto rendered = chat_template->render(input);
+      if (!rendered.ok() && rendered.status().code() == Code::unsupported) continue;  // tools
+      CAPTURE(name);
+      CAPTURE(conversation_name);
+      REQUIRE_MESSAGE(rendered.ok(), rendered.status().message());
+      CHECK(rendered->text == want->find("text")->as_string());
+      ++n_equal;
+    }
+  }
+  CHECK(n_equal >= 15);
+}
+
+TEST_CASE("built-in chat formats: content spans cover what came from messages and nothing else") {
+  const auto chat_template = ChatTemplate::builtin("deepseek-r1").value();
+  ChatInput input;
+  input.messages = parse_json(R"([{"role": "user", "content": "a<think>"}])", "messages").value();
+  const auto rendered = chat_template->render(input).value();
+  REQUIRE(rendered.content.size() == 1);
+  CHECK(rendered.text.substr(rendered.content[0].begin, rendered.content[0].end - rendered.content[0].begin) == "a<think>");
+}
+
+TEST_CASE("built-in chat formats: messages of the wrong form are refused by index") {
+  const auto chat_template = ChatTemplate::builtin("deepseek-v3").value();
+  for (const char* messages : {"{}", R"([{"content": "a"}])", R"([{"role": "user"}])", R"([{"role": "x", "content": "a"}])"}) {
+    ChatInput input;
+    input.messages = parse_json(messages, "messages").value();
+    CHECK(chat_template->render(input).status().code() == Code::bad_template);
+  }
+  CHECK(ChatTemplate::builtin("nonsense").status().code() == Code::not_found);
+}

@@ -12,6 +12,14 @@
 
 namespace ponder::core {
 
+// The host's own sampler. Sees the logits [vocab_size] after logit bias and penalties, may change them in place, and may
+// choose by setting *out_id (left at -1: the built-in samplers go on with what the logits are now). Not 0: stop, the call
+// returns `cancelled`. Runs on the calling thread; must not throw.
+struct UserSampler {
+  int (*fn)(void* user_data, float* logits, std::size_t vocab_size, TokenId* out_id) = nullptr;
+  void* user_data = nullptr;
+};
+
 // Zero means off (or the neutral value) for every field unless said otherwise.
 struct SamplingParams {
   float temperature = 0;        // 0: greedy
@@ -35,6 +43,7 @@ struct SamplingParams {
   std::int32_t dry_last_n = -1;
   std::vector<std::pair<TokenId, float>> logit_bias;
   std::uint64_t seed = 0;
+  UserSampler user_sampler;
 
   Status validate(std::size_t vocab_size) const;
 };

@@ -38,6 +38,10 @@ struct GenerateParams {
   std::vector<TokenId> stop_ids;           // beside the model's end tokens
   bool ignore_eos = false;
   std::int64_t think_budget = -1;          // -1: none; at most this many thinking tokens, then </think> is forced
+  // When the context is full: keep the first context_keep tokens (0: the prompt, at most half of the context), drop the
+  // older half of the rest and compute the remainder anew, as if it had been the prompt. Off: context_full.
+  bool context_shift = false;
+  std::size_t context_keep = 0;
 };
 
 struct TokenEvent {

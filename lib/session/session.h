@@ -15,12 +15,12 @@
 #include "lib/model/forward.h"
 #include "lib/model/model.h"
 #include "lib/ops/context.h"
+#include "lib/session/reasoning.h"
 #include "lib/session/sampler.h"
 #include "lib/text/chat_template.h"
 
 namespace ponder::core {
 
-enum class Channel : std::int32_t { answer = 0, thinking = 1 };
 enum class FinishReason : std::int32_t { none = 0, stop = 1, length = 2, loop = 3, cancelled = 4, error = 5 };
 
 struct SessionParams {
@@ -29,6 +29,7 @@ struct SessionParams {
   Compute compute = Compute::exact;
   DType kv_type = DType::f32;       // f32, f16, bf16
   int n_threads = 0;                // 0: all of the runtime's pool
+  bool defer_prefill = false;       // prompts only set the tokens; next() and step() compute them
 };
 
 struct GenerateParams {
@@ -37,27 +38,31 @@ struct GenerateParams {
   std::vector<std::string> stop;           // stop strings, in the answer only; the string itself is not emitted
   std::vector<TokenId> stop_ids;           // beside the model's end tokens
   bool ignore_eos = false;
-  std::int64_t think_budget = -1;          // -1: none; at most this many thinking tokens, then </think> is forced
+  // -1: none. At most this many sampled thinking tokens in a reply (and up to 3 that finish a character), then
+  // "\n</think>\n\n" is forced.
+  std::int64_t think_budget = -1;
   // When the context is full: keep the first context_keep tokens (0: the prompt, at most half of the context), drop the
   // older half of the rest and compute the remainder anew, as if it had been the prompt. Off: context_full.
   bool context_shift = false;
   std::size_t context_keep = 0;
 };
 
+// One token of the reply, the end token included. <think> and </think> belong to the thinking channel and have no text;
+// newlines between </think> and the answer are left out of the text.
 struct TokenEvent {
   TokenId id = -1;
   Channel channel = Channel::answer;
   bool forced = false;      // not sampled: think budget
   std::string_view text;    // whole characters; valid until the next call on the session
-  float logprob = 0;        // of this token, before temperature and penalties
+  float logprob = 0;        // of this token, before temperature and penalties; 0 for a forced one
 };
 
 struct SessionStats {
   std::int64_t prompt_tokens = 0;          // of the last prompt
   std::int64_t reused_tokens = 0;          // of these, found in the cache
-  std::int64_t thinking_tokens = 0;        // since the last prompt, sampled and forced
-  std::int64_t answer_tokens = 0;
-  std::int64_t forced_tokens = 0;
+  std::int64_t thinking_tokens = 0;        // of the reply: sampled in the thinking channel
+  std::int64_t answer_tokens = 0;          // sampled in the answer, the end token included
+  std::int64_t forced_tokens = 0;          // not sampled; the three add up to the reply
   double prefill_ms = 0, decode_ms = 0;
   std::int64_t kv_bytes = 0, scratch_bytes = 0;
 };
@@ -103,7 +108,8 @@ class Session {
   // Appends ids to the sequence without touching what is there.
   Status append_ids(std::span<const TokenId> ids, const Progress& progress = {});
 
-  // One decode step. OK with an event, Code::end when the reply is complete (finish_reason() says why).
+  // One decode step. OK with an event, Code::end when the reply is complete (finish_reason() says why), context_full when
+  // no token fits any more (finish_reason() is length; the session is unchanged).
   Status next(TokenEvent& event);
   // Time-sliced: as next(), or Code::pending when the budget ran out first.
   Status step(std::int64_t budget_us, TokenEvent& event);

@@ -77,6 +77,7 @@ class Detokenizer {
   // What is left at the end of the reply (unfinished bytes as U+FFFD).
   std::string_view finish();
   void reset() { pending_.clear(); }
+  bool inside_character() const { return !pending_.empty(); }
 
  private:
   std::string_view drain(bool at_end);

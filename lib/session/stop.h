@@ -1,0 +1,33 @@
+// Stop strings: text is held back while it may turn out to be the beginning of one.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lib/base/status.h"
+
+namespace ponder::core {
+
+class StopMatcher {
+ public:
+  static constexpr std::size_t kMaxStopBytes = 4096;
+  static constexpr std::size_t kMaxStops = 256;
+  static Status validate(const std::vector<std::string>& stops);
+
+  void set_stops(const std::vector<std::string>& stops);  // validated; forgets held text
+  // Appends to `out` what can be shown. True when a stop string was met: what came before it is in `out`, the rest is
+  // dropped.
+  bool push(std::string_view text, std::string& out);
+  // Appends what was held back.
+  void flush(std::string& out);
+  void reset() { held_.clear(); }
+  const std::string& held() const { return held_; }
+  void set_held(std::string_view text) { held_ = text; }
+
+ private:
+  std::vector<std::string> stops_;
+  std::string held_;
+};
+
+}  // namespace ponder::core

@@ -1,0 +1,181 @@
+#include "lib/session/session.h"
+
+#include <algorithm>
+
+#include "lib/base/format.h"
+#include "lib/session/session_state.h"
+
+namespace ponder::core {
+
+namespace {
+
+Status resolve(const Config& config, SessionParams& params) {
+  const auto maximum = static_cast<std::size_t>(config.max_position_embeddings);
+  if (params.context_length == 0) params.context_length = std::min<std::size_t>(maximum, 4096);
+  if (params.context_length > maximum)
+    return fail(Code::invalid_argument, "context_length: {}, config max_position_embeddings is {}", params.context_length,
+                maximum);
+  if (params.prefill_chunk > 65536)
+    return fail(Code::invalid_argument, "prefill_chunk: {}, want at most 65536", params.prefill_chunk);
+  if (params.prefill_chunk == 0) params.prefill_chunk = 256;
+  params.prefill_chunk = std::min(params.prefill_chunk, params.context_length);
+  if (params.kv_type != DType::f32 && params.kv_type != DType::f16 && params.kv_type != DType::bf16)
+    return fail(Code::invalid_argument, "kv_type: {}, want f32, f16 or bf16", dtype_name(params.kv_type));
+  if (params.n_threads < 0) return fail(Code::invalid_argument, "n_threads: {}, want 0 or more", params.n_threads);
+  return {};
+}
+
+ForwardOptions forward_options(const SessionParams& params) {
+  ForwardOptions options;
+  options.max_rows = std::max(params.prefill_chunk, kMaxLogitsRows);
+  options.max_logits_rows = kMaxLogitsRows;
+  return options;
+}
+
+}  // namespace
+
+Session::Session() : state_(std::make_unique<State>()) {}
+Session::~Session() = default;
+
+Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Runtime> runtime,
+                                                 std::shared_ptr<const Model> model, const SessionParams& params) {
+  if (!runtime || !model) return Status(Code::invalid_argument, "runtime and model must not be null");
+  std::unique_ptr<Session> session(new Session);
+  State& st = *session->state_;
+  st.params = params;
+  PONDER_TRY(resolve(model->config(), st.params));
+  st.runtime = std::move(runtime);
+  st.model = std::move(model);
+  st.ctx = {&st.runtime->kernels, st.runtime->pool.get(), params.n_threads, params.compute, &st.cancel};
+  const Config& config = st.model->config();
+  const KvLayout layout{static_cast<std::size_t>(config.num_hidden_layers),
+                        static_cast<std::size_t>(config.kv_row_elements()), st.params.kv_type};
+  PONDER_ASSIGN(st.kv, KvCache::create(layout, st.params.context_length));
+  PONDER_ASSIGN(st.forward, Forward::create(*st.model, st.ctx, forward_options(st.params)));
+  const Tokenizer* tokenizer = st.model->tokenizer().get();
+  const auto vocab_size = static_cast<std::size_t>(config.vocab_size);
+  const std::size_t n_ids = tokenizer ? std::min(vocab_size, tokenizer->n_ids()) : vocab_size;
+  PONDER_ASSIGN(st.sampler, Sampler::create({}, vocab_size, n_ids));
+  PONDER_ASSIGN(st.reasoning, Reasoning::create(tokenizer));
+  if (tokenizer) st.detokenizer.emplace(st.model->tokenizer());
+  const GenerationConfig& generation = st.model->generation_config();
+  st.end_ids = generation.eos_token_ids.empty() ? config.eos_token_ids : generation.eos_token_ids;
+  if (tokenizer && tokenizer->eos()) st.end_ids.push_back(*tokenizer->eos());
+  st.tokens.reserve(st.params.context_length);
+  st.infos.reserve(st.params.context_length);
+  st.logits.resize(vocab_size);
+  st.text.reserve(2048);
+  st.stop.set_stops({});
+  return session;
+}
+
+const Model& Session::model() const { return *state_->model; }
+std::size_t Session::context_length() const { return state_->params.context_length; }
+std::span<const TokenId> Session::tokens() const { return state_->tokens; }
+FinishReason Session::finish_reason() const { return state_->finish; }
+Channel Session::channel() const { return state_->reasoning.channel(); }
+void Session::cancel() { state_->cancel.store(true, std::memory_order_relaxed); }
+const GenerateParams& Session::generate_params() const { return state_->generate; }
+
+SessionStats Session::stats() const {
+  SessionStats stats = state_->stats;
+  stats.kv_bytes = static_cast<std::int64_t>(state_->kv.reserved_bytes());
+  stats.scratch_bytes = static_cast<std::int64_t>(
+      Forward::scratch_bytes(state_->model->config(), forward_options(state_->params)));
+  return stats;
+}
+
+Status Session::set_generate_params(const GenerateParams& params) {
+  State& st = *state_;
+  const auto vocab_size = static_cast<std::size_t>(st.model->config().vocab_size);
+  PONDER_TRY(params.sampling.validate(vocab_size));
+  PONDER_TRY(StopMatcher::validate(params.stop));
+  if (!params.stop.empty() && !st.detokenizer)
+    return fail(Code::no_tokenizer, "stop strings need a tokenizer: {}", st.model->tokenizer_status().message());
+  if (params.max_new_tokens < 0)
+    return fail(Code::invalid_argument, "max_new_tokens: {}, want 0 (no limit) or more", params.max_new_tokens);
+  if (params.think_budget < -1)
+    return fail(Code::invalid_argument, "think_budget: {}, want -1 (none) or more", params.think_budget);
+  if (params.context_shift && params.context_keep + 1 >= st.params.context_length)
+    return fail(Code::invalid_argument, "context_keep: {} tokens, want less than context_length {} - 1",
+                params.context_keep, st.params.context_length);
+  for (TokenId id : params.stop_ids)
+    if (id < 0 || static_cast<std::size_t>(id) >= vocab_size)
+      return fail(Code::invalid_argument, "stop_ids: {} is outside the vocabulary of {} ids", id, vocab_size);
+  GenerateParams copy = params;
+  PONDER_TRY(st.sampler.set_params(params.sampling));
+  if (params.stop != st.generate.stop) st.stop.set_stops(params.stop);
+  st.generate = std::move(copy);
+  if (st.finish == FinishReason::length) st.finish = FinishReason::none;  // there may be room again
+  return {};
+}
+
+Result<std::span<const float>> Session::logits() {
+  State& st = *state_;
+  if (st.tokens.empty()) return Status(Code::state, "the session has no prompt yet");
+  PONDER_TRY(st.compute(Forward::Clock::time_point::max()));
+  return std::span<const float>(st.logits);
+}
+
+Result<std::vector<float>> Session::prompt_logprobs() {
+  State& st = *state_;
+  if (st.tokens.empty()) return Status(Code::state, "the session has no prompt yet");
+  const std::size_t n = st.tokens.size();
+  std::vector<float> out(n, 0.0f);
+  ForwardOptions options;
+  options.max_rows = options.max_logits_rows = std::min<std::size_t>(n, 64);
+  PONDER_ASSIGN(Forward forward, Forward::create(*st.model, st.ctx, options));
+  PONDER_ASSIGN(KvCache kv, KvCache::create(st.kv.layout(), n));
+  std::vector<std::size_t> rows(options.max_rows);
+  for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = i;
+  for (std::size_t first = 0; first + 1 < n; first += options.max_rows) {
+    const std::size_t count = std::min(options.max_rows, n - 1 - first);
+    const SequenceRows sequence{&kv, 0, count};
+    PONDER_TRY(forward.run({std::span(st.tokens).subspan(first, count), {&sequence, 1}, std::span(rows).first(count)}));
+    for (std::size_t i = 0; i < count; ++i)
+      out[first + i + 1] = Sampler::logprob({forward.logits().row(i), st.logits.size()}, st.tokens[first + i + 1]);
+  }
+  return out;
+}
+
+Result<std::unique_ptr<Session>> Session::fork() const {
+  State& from = *state_;
+  from.pass_active = false;  // its rows are not committed and the fork would share their block
+  PONDER_ASSIGN(std::unique_ptr<Session> session, create(from.runtime, from.model, from.params));
+  State& st = *session->state_;
+  PONDER_ASSIGN(st.kv, from.kv.fork(from.params.context_length));
+  PONDER_TRY(session->set_generate_params(from.generate));
+  st.sampler.set_state(from.sampler.state());
+  st.tokens.assign(from.tokens.begin(), from.tokens.end());
+  st.infos.assign(from.infos.begin(), from.infos.end());
+  std::copy(from.logits.begin(), from.logits.end(), st.logits.begin());
+  st.logits_valid = from.logits_valid;
+  st.n_prompt = from.n_prompt;
+  st.n_generated = from.n_generated;
+  st.reasoning.set_channel(from.reasoning.channel());
+  if (!from.forcing.empty()) st.forcing = st.reasoning.closing(false).last(from.forcing.size());
+  st.at_line_start = from.at_line_start;
+  st.trim_newlines = from.trim_newlines;
+  st.finish = from.finish;
+  st.stats = from.stats;
+  st.stop.set_held(from.stop.held());
+  st.replay_text();
+  return session;
+}
+
+Status Session::rewind(std::size_t n_tokens) {
+  State& st = *state_;
+  if (n_tokens > st.tokens.size())
+    return fail(Code::invalid_argument, "rewind to {} tokens, the session has {}", n_tokens, st.tokens.size());
+  if (n_tokens == st.tokens.size()) return {};
+  st.cancel.store(false, std::memory_order_relaxed);
+  st.cut(n_tokens);
+  st.n_prompt = std::min(st.n_prompt, n_tokens);
+  st.stop.reset();
+  st.recount();
+  st.replay_text();
+  st.finish = FinishReason::none;
+  return {};
+}
+
+}  // namespace ponder::core

@@ -1,0 +1,186 @@
+// One token of the reply: what is pending is computed, a token is chosen, and its text goes to its channel.
+#include <algorithm>
+
+#include "lib/base/format.h"
+#include "lib/session/session_state.h"
+
+namespace ponder::core {
+
+namespace {
+
+using Clock = Forward::Clock;
+
+double ms_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+}  // namespace
+
+bool Session::State::is_end(TokenId id) const {
+  const auto holds = [id](const std::vector<TokenId>& ids) { return std::find(ids.begin(), ids.end(), id) != ids.end(); };
+  return (!generate.ignore_eos && holds(end_ids)) || holds(generate.stop_ids);
+}
+
+Status Session::State::compute(Clock::time_point deadline, const Progress& progress) {
+  if (logits_valid) return {};
+  if (n_pending() == 0) kv.truncate(tokens.size() - 1);  // a rewind: the last token's logits are wanted again
+  double& spent_ms = infos.back().generated ? stats.decode_ms : stats.prefill_ms;
+  const Clock::time_point start = Clock::now();
+  const auto done = [&](Status status) {
+    spent_ms += ms_since(start);
+    return status;
+  };
+  while (n_pending() > 0) {
+    if (!pass_active) {
+      if (ctx.cancelled()) return done(Status(Code::cancelled, "cancelled"));
+      pass_rows = std::min(n_pending(), params.prefill_chunk);
+      const std::size_t last_row = pass_rows - 1;
+      const SequenceRows sequence{&kv, 0, pass_rows};
+      const std::span<const std::size_t> wanted(&last_row, pass_rows == n_pending() ? 1 : 0);
+      if (Status s = forward->begin({std::span(tokens).subspan(kv.n_tokens(), pass_rows), {&sequence, 1}, wanted}); !s.ok())
+        return done(std::move(s));
+      pass_active = true;
+    }
+    Status status = forward->advance(deadline);
+    if (status.code() == Code::pending) return done(std::move(status));
+    pass_active = false;
+    if (!status.ok()) return done(std::move(status));
+    if (n_pending() == 0) {
+      const float* row = forward->logits().row(0);
+      std::copy(row, row + logits.size(), logits.begin());
+      logits_valid = true;
+    }
+    if (progress && !progress(kv.n_tokens(), tokens.size())) return done(Status(Code::cancelled, "cancelled by progress"));
+    if (n_pending() > 0 && Clock::now() >= deadline) return done(Status(Code::pending, {}));
+  }
+  return done({});
+}
+
+Status Session::State::ready() {
+  if (tokens.empty()) return Status(Code::state, "the session has no prompt yet");
+  if (ctx.cancelled()) {
+    finish = FinishReason::cancelled;
+    return Status(Code::cancelled, "cancelled");
+  }
+  if (finish != FinishReason::none && finish != FinishReason::length) return Status(Code::end, {});
+  if (generate.max_new_tokens > 0 && n_generated >= generate.max_new_tokens) {
+    finish = FinishReason::length;
+    return Status(Code::end, {});
+  }
+  if (tokens.size() < params.context_length) return {};
+  if (generate.context_shift) return shift();
+  finish = FinishReason::length;
+  return fail(Code::context_full, "all {} tokens of the context are used", params.context_length);
+}
+
+// The official way to go on past the window: the older half of what may go is forgotten, and the rest is computed anew
+// at its new positions, so that the result is that of a fresh prompt.
+Status Session::State::shift() {
+  const std::size_t keep =
+      generate.context_keep > 0 ? generate.context_keep : std::min(n_prompt, params.context_length / 2);
+  const std::size_t drop = std::max<std::size_t>(1, (tokens.size() - keep) / 2);
+  const auto first = static_cast<std::ptrdiff_t>(keep), last = static_cast<std::ptrdiff_t>(keep + drop);
+  tokens.erase(tokens.begin() + first, tokens.begin() + last);
+  infos.erase(infos.begin() + first, infos.begin() + last);
+  kv.truncate(keep);
+  n_prompt = std::min(n_prompt, keep);
+  drop_logits();
+  return {};
+}
+
+bool Session::State::must_force() {
+  if (!forcing.empty()) return true;
+  if (generate.think_budget < 0 || reasoning.channel() != Channel::thinking) return false;
+  const std::int64_t over = stats.thinking_tokens - generate.think_budget;
+  if (over < 0 || (over < 3 && detokenizer->inside_character())) return false;
+  forcing = reasoning.closing(at_line_start);
+  return true;
+}
+
+Status Session::State::choose(TokenId& id, bool& forced, float& logprob) {
+  forced = !forcing.empty();
+  if (forced) {
+    id = forcing.front();
+    forcing = forcing.subspan(1);
+    return {};
+  }
+  Result<TokenId> picked = sampler.pick(logits, tokens);
+  if (!picked.ok()) {
+    finish = picked.status().code() == Code::cancelled ? FinishReason::cancelled : FinishReason::error;
+    return std::move(picked).status();
+  }
+  id = *picked;
+  logprob = Sampler::logprob(logits, id);
+  return {};
+}
+
+void Session::State::finish_text() {
+  if (!detokenizer) return;
+  if (reasoning.channel() == Channel::thinking)
+    text += detokenizer->finish();
+  else if (!stop.push(detokenizer->finish(), text))
+    stop.flush(text);
+}
+
+void Session::State::accept(TokenId id, bool forced, float logprob, TokenEvent& event) {
+  tokens.push_back(id);
+  infos.push_back({true, forced});
+  ++n_generated;
+  drop_logits();
+  text.clear();
+  const bool marker = reasoning.is_marker(id);
+  Channel channel = reasoning.channel();
+  if (marker && detokenizer) finish_text();  // of the channel that ends here
+  const Channel counted = reasoning.accept(id);
+  if (text.empty()) channel = counted;
+  (forced ? stats.forced_tokens : counted == Channel::thinking ? stats.thinking_tokens : stats.answer_tokens) += 1;
+
+  if (marker) {
+    trim_newlines = true;
+    at_line_start = false;
+  } else if (!forced && is_end(id)) {
+    finish = FinishReason::stop;
+  } else if (detokenizer) {
+    std::string_view piece = detokenizer->push(id);
+    if (trim_newlines) {
+      piece.remove_prefix(std::min(piece.find_first_not_of('\n'), piece.size()));
+      trim_newlines = piece.empty();
+    }
+    if (channel == Channel::thinking) {
+      text += piece;
+      if (!text.empty()) at_line_start = text.back() == '\n';
+    } else if (stop.push(piece, text)) {
+      finish = FinishReason::stop;
+      detokenizer->reset();
+    }
+  }
+  const bool at_limit = (generate.max_new_tokens > 0 && n_generated >= generate.max_new_tokens) ||
+                        (tokens.size() >= params.context_length && !generate.context_shift);
+  if (finish != FinishReason::none || at_limit) finish_text();
+  event = {id, channel, forced, text, logprob};
+}
+
+Status Session::next(TokenEvent& event) { return step(-1, event); }
+
+Status Session::step(std::int64_t budget_us, TokenEvent& event) {
+  State& st = *state_;
+  event = {};
+  st.text.clear();
+  PONDER_TRY(st.ready());
+  const Clock::time_point deadline =
+      budget_us < 0 ? Clock::time_point::max() : Clock::now() + std::chrono::microseconds(budget_us);
+  if (!st.must_force()) {
+    if (Status status = st.compute(deadline); !status.ok()) {
+      if (status.code() == Code::cancelled) st.finish = FinishReason::cancelled;
+      return status;
+    }
+  }
+  TokenId id = 0;
+  bool forced = false;
+  float logprob = 0;
+  PONDER_TRY(st.choose(id, forced, logprob));
+  st.accept(id, forced, logprob, event);
+  return {};
+}
+
+}  // namespace ponder::core

@@ -1,0 +1,160 @@
+// Prompts: from text or messages to ids, and from ids to a computed prefix.
+#include <algorithm>
+
+#include "lib/base/format.h"
+#include "lib/session/session_state.h"
+
+namespace ponder::core {
+
+namespace {
+
+// Tokens that are replayed to find an unfinished character: it has at most 3 bytes.
+constexpr std::size_t kReplayTokens = 8;
+
+}  // namespace
+
+void Session::State::cut(std::size_t n) {
+  tokens.resize(n);
+  infos.resize(n);
+  kv.truncate(n);
+  forcing = {};
+  drop_logits();
+}
+
+void Session::State::reset_reply() {
+  n_prompt = tokens.size();
+  n_generated = 0;
+  stats.prompt_tokens = static_cast<std::int64_t>(tokens.size());
+  stats.thinking_tokens = stats.answer_tokens = stats.forced_tokens = 0;
+  stats.prefill_ms = stats.decode_ms = 0;
+  stop.reset();
+  if (detokenizer) detokenizer->reset();
+  reasoning.start(tokens);
+  forcing = {};
+  at_line_start = trim_newlines = false;
+  finish = FinishReason::none;
+}
+
+void Session::State::recount() {
+  reasoning.start(std::span(tokens).first(n_prompt));
+  n_generated = 0;
+  stats.thinking_tokens = stats.answer_tokens = stats.forced_tokens = 0;
+  at_line_start = false;
+  trim_newlines = false;
+  for (std::size_t i = n_prompt; i < tokens.size(); ++i) {
+    const Channel channel = reasoning.accept(tokens[i]);
+    ++n_generated;
+    (infos[i].forced ? stats.forced_tokens : channel == Channel::thinking ? stats.thinking_tokens : stats.answer_tokens) += 1;
+    if (!detokenizer) continue;
+    if (reasoning.is_marker(tokens[i])) {
+      trim_newlines = true;
+      at_line_start = false;
+      continue;
+    }
+    const std::string_view bytes = model->tokenizer()->token_bytes(tokens[i]);
+    if (bytes.empty()) continue;
+    at_line_start = channel == Channel::thinking && bytes.back() == '\n';
+    if (bytes.find_first_not_of('\n') != bytes.npos) trim_newlines = false;
+  }
+}
+
+void Session::State::replay_text() {
+  if (!detokenizer) return;
+  detokenizer->reset();
+  std::size_t first = tokens.size();
+  while (first > n_prompt && tokens.size() - first < kReplayTokens && !reasoning.is_marker(tokens[first - 1])) --first;
+  for (std::size_t i = first; i < tokens.size(); ++i) (void)detokenizer->push(tokens[i]);
+}
+
+Status Session::State::check_ids(std::span<const TokenId> ids) const {
+  const std::int64_t vocab_size = model->config().vocab_size;
+  for (std::size_t i = 0; i < ids.size(); ++i)
+    if (ids[i] < 0 || ids[i] >= vocab_size)
+      return fail(Code::invalid_argument, "token id {} at position {} is outside the vocabulary of {} ids", ids[i], i,
+                  vocab_size);
+  return {};
+}
+
+// Replaces what follows the first n_keep tokens by `ids` and computes it.
+Status Session::State::set_tokens(std::span<const TokenId> ids, std::size_t n_keep, const Progress& progress) {
+  cancel.store(false, std::memory_order_relaxed);
+  cut(n_keep);
+  tokens.insert(tokens.end(), ids.begin(), ids.end());
+  infos.resize(tokens.size());
+  reset_reply();
+  stats.reused_tokens = static_cast<std::int64_t>(kv.n_tokens());
+  if (params.defer_prefill) return {};
+  Status status = compute(Forward::Clock::time_point::max(), progress);
+  if (!status.ok()) {
+    cut(kv.n_tokens());
+    reset_reply();
+    finish = status.code() == Code::cancelled ? FinishReason::cancelled : FinishReason::error;
+  }
+  return status;
+}
+
+Status Session::prompt_ids(std::span<const TokenId> ids, const Progress& progress) {
+  State& st = *state_;
+  if (ids.empty()) return Status(Code::invalid_argument, "a prompt needs at least one token");
+  PONDER_TRY(st.check_ids(ids));
+  if (ids.size() > st.params.context_length)
+    return fail(Code::context_full, "the prompt has {} tokens, context_length is {}", ids.size(), st.params.context_length);
+  std::size_t common = 0;
+  while (common < ids.size() && common < st.kv.n_tokens() && ids[common] == st.tokens[common]) ++common;
+  st.sampler.reseed(st.generate.sampling.seed);
+  if (common == ids.size() && common == st.tokens.size() && st.logits_valid) {  // the same prompt once more
+    st.cancel.store(false, std::memory_order_relaxed);
+    std::fill(st.infos.begin(), st.infos.end(), State::TokenInfo{});
+    st.reset_reply();
+    st.stats.reused_tokens = static_cast<std::int64_t>(common);
+    return {};
+  }
+  common = std::min(common, ids.size() - 1);  // the last token's logits are wanted
+  return st.set_tokens(ids.subspan(common), common, progress);
+}
+
+Status Session::append_ids(std::span<const TokenId> ids, const Progress& progress) {
+  State& st = *state_;
+  PONDER_TRY(st.check_ids(ids));
+  if (ids.empty()) return st.tokens.empty() ? Status(Code::invalid_argument, "a prompt needs at least one token") : Status();
+  if (ids.size() > st.params.context_length - st.tokens.size())
+    return fail(Code::context_full, "{} tokens are in the context and {} more were given, context_length is {}",
+                st.tokens.size(), ids.size(), st.params.context_length);
+  return st.set_tokens(ids, st.tokens.size(), progress);
+}
+
+Status Session::prompt_text(std::string_view text, bool parse_special, const Progress& progress) {
+  State& st = *state_;
+  const Tokenizer* tokenizer = st.model->tokenizer().get();
+  if (!tokenizer) return Status(st.model->tokenizer_status());
+  PONDER_ASSIGN(std::vector<TokenId> ids, tokenizer->encode(text, {parse_special}));
+  if (tokenizer->add_bos() && tokenizer->bos()) ids.insert(ids.begin(), *tokenizer->bos());
+  if (ids.empty()) return Status(Code::invalid_argument, "the prompt is empty and the tokenizer adds no BOS");
+  return prompt_ids(ids, progress);
+}
+
+Result<std::vector<TokenId>> Session::render_chat_ids(const Json& messages, const Json& tools,
+                                                      const ChatOptions& options) const {
+  const Model& model = *state_->model;
+  const Tokenizer* tokenizer = model.tokenizer().get();
+  if (!tokenizer) return Status(model.tokenizer_status());
+  if (!model.chat_template()) return Status(model.chat_template_status());
+  ChatInput input;
+  input.messages = messages;
+  input.tools = tools;
+  input.add_generation_prompt = options.add_generation_prompt;
+  input.bos_token = tokenizer->bos_text();
+  input.eos_token = tokenizer->eos_text();
+  input.kwargs = options.kwargs;
+  PONDER_ASSIGN(const RenderedChat chat, model.chat_template()->render(input));
+  if (options.trust_content) return tokenizer->encode(chat.text, {true});
+  return tokenizer->encode_with_content(chat.text, chat.content);
+}
+
+Status Session::prompt_chat(const Json& messages, const Json& tools, const ChatOptions& options,
+                            const Progress& progress) {
+  PONDER_ASSIGN(const std::vector<TokenId> ids, render_chat_ids(messages, tools, options));
+  return prompt_ids(ids, progress);
+}
+
+}  // namespace ponder::core

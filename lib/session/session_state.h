@@ -1,0 +1,76 @@
+// What a Session holds; seen by the session's own files only.
+//
+// Invariant: tokens[0, kv.n_tokens()) are computed and committed; what follows is pending and computed when the next
+// logits are needed. `logits` belong to the last token when logits_valid, and then nothing is pending.
+#pragma once
+
+#include "lib/session/session.h"
+#include "lib/session/stop.h"
+
+namespace ponder::core {
+
+// Rows whose logits one pass can give: sessions of one batched step.
+inline constexpr std::size_t kMaxLogitsRows = 16;
+
+struct Session::State {
+  std::shared_ptr<const Runtime> runtime;
+  std::shared_ptr<const Model> model;
+  SessionParams params;  // resolved: nothing is 0
+  std::atomic<bool> cancel{false};
+  Context ctx;
+  KvCache kv;
+  std::optional<Forward> forward;
+  Sampler sampler;
+  GenerateParams generate;
+  Reasoning reasoning;
+  StopMatcher stop;
+  std::optional<Detokenizer> detokenizer;
+  std::vector<TokenId> end_ids;
+
+  struct TokenInfo {
+    bool generated = false;
+    bool forced = false;
+  };
+  std::vector<TokenId> tokens;    // reserved: context_length
+  std::vector<TokenInfo> infos;   // one per token
+  std::vector<float> logits;      // [vocab_size]
+  bool logits_valid = false;
+  bool pass_active = false;       // a step() ran out of time within a forward pass
+  std::size_t pass_rows = 0;
+  std::size_t n_prompt = 0;
+  std::int64_t n_generated = 0;   // of this reply, whatever a context shift dropped
+  std::span<const TokenId> forcing;  // what is still to be forced, a part of reasoning.closing()
+  bool at_line_start = false;     // the thinking text so far ends with a newline
+  bool trim_newlines = false;     // between </think> and the answer
+  FinishReason finish = FinishReason::none;
+  SessionStats stats;
+  std::string text;               // of the last event
+
+  std::size_t n_pending() const { return tokens.size() - kv.n_tokens(); }
+  bool is_end(TokenId id) const;
+  void drop_logits() {
+    logits_valid = false;
+    pass_active = false;
+  }
+  // Keeps the first n tokens and at most n - 1 of them computed, so that the last one's logits will be.
+  void cut(std::size_t n);
+  void reset_reply();   // a new prompt: channel, counters, stop strings, sampler history
+  void replay_text();   // brings the detokenizer to where the last tokens left it
+  void recount();       // counters and channel from tokens and infos
+
+  Status check_ids(std::span<const TokenId> ids) const;
+  Status set_tokens(std::span<const TokenId> ids, std::size_t n_keep, const Progress& progress);
+  // Computes what is pending, in chunks; OK when the logits are there.
+  Status compute(Forward::Clock::time_point deadline, const Progress& progress = {});
+
+  // The parts of next(): `ready` says whether there is something to sample or force (else the status to return);
+  // `choose` picks the token; `accept` makes it part of the sequence and fills the event.
+  Status ready();
+  bool must_force();
+  Status choose(TokenId& id, bool& forced, float& logprob);
+  void accept(TokenId id, bool forced, float logprob, TokenEvent& event);
+  void finish_text();
+  Status shift();
+};
+
+}  // namespace ponder::core

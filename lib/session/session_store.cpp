@@ -1,0 +1,274 @@
+// Saved sessions. All numbers little endian:
+//   "PNDRSESS"  u32 version  u32 0  u64 fingerprint of the model  u64 bytes of the body  body  u64 checksum of all before
+// The body holds the tokens, the reply's state, the sampling settings and their random state, the logits when they are
+// there, and the cached rows [layer][token][row_elements] in the cache's own type.
+#include <bit>
+#include <cstring>
+
+#include "lib/base/format.h"
+#include "lib/model/loader.h"
+#include "lib/session/session_state.h"
+
+namespace ponder::core {
+
+namespace {
+
+constexpr std::string_view kMagic = "PNDRSESS";
+constexpr std::uint32_t kVersion = 1;
+constexpr std::size_t kHeaderBytes = 32, kChecksumBytes = 8;
+
+std::uint64_t checksum(std::string_view bytes) {
+  Fingerprint hash;
+  hash.add(bytes);
+  return hash.value();
+}
+
+class Writer {
+ public:
+  explicit Writer(std::string& out) : out_(out) {}
+  template <class T>
+  void number(T value) {
+    static_assert(sizeof(T) <= 8);
+    std::uint64_t bits = 0;
+    if constexpr (std::is_same_v<T, float>)
+      bits = std::bit_cast<std::uint32_t>(value);
+    else if constexpr (std::is_same_v<T, double>)
+      bits = std::bit_cast<std::uint64_t>(value);
+    else
+      bits = static_cast<std::uint64_t>(value);
+    for (std::size_t i = 0; i < sizeof(T); ++i) out_.push_back(static_cast<char>(bits >> (8 * i)));
+  }
+  void bytes(std::string_view text) {
+    number<std::uint64_t>(text.size());
+    out_ += text;
+  }
+  void raw(const void* data, std::size_t n) { out_.append(static_cast<const char*>(data), n); }
+
+ private:
+  std::string& out_;
+};
+
+// Reads past the end give zeros and leave ok() false.
+class Reader {
+ public:
+  explicit Reader(std::string_view in) : in_(in) {}
+  template <class T>
+  T number() {
+    std::uint64_t bits = 0;
+    if (in_.size() < sizeof(T)) {
+      ok_ = false;
+      return T{};
+    }
+    for (std::size_t i = 0; i < sizeof(T); ++i) bits |= std::uint64_t{static_cast<unsigned char>(in_[i])} << (8 * i);
+    in_.remove_prefix(sizeof(T));
+    if constexpr (std::is_same_v<T, float>)
+      return std::bit_cast<float>(static_cast<std::uint32_t>(bits));
+    else if constexpr (std::is_same_v<T, double>)
+      return std::bit_cast<double>(bits);
+    else if constexpr (std::is_same_v<T, bool>)
+      return bits != 0;
+    else
+      return static_cast<T>(bits);
+  }
+  // A count of items of at least `item_bytes` each: never more than the rest can hold.
+  std::size_t count(std::size_t item_bytes) {
+    const auto n = number<std::uint64_t>();
+    if (n <= in_.size() / item_bytes) return static_cast<std::size_t>(n);
+    ok_ = false;
+    return 0;
+  }
+  std::string_view raw(std::size_t n) {
+    if (n > in_.size()) {
+      ok_ = false;
+      return {};
+    }
+    const std::string_view part = in_.substr(0, n);
+    in_.remove_prefix(n);
+    return part;
+  }
+  std::string_view bytes() { return raw(count(1)); }
+  bool ok() const { return ok_; }
+  bool at_end() const { return in_.empty(); }
+
+ private:
+  std::string_view in_;
+  bool ok_ = true;
+};
+
+// One list of fields for both ways: visit(field) writes or reads it.
+template <class Visit>
+void visit_params(GenerateParams& g, Visit&& visit) {
+  SamplingParams& s = g.sampling;
+  visit(s.temperature), visit(s.top_k), visit(s.top_p), visit(s.min_p), visit(s.typical_p), visit(s.top_n_sigma);
+  visit(s.xtc_probability), visit(s.xtc_threshold), visit(s.mirostat), visit(s.mirostat_tau), visit(s.mirostat_eta);
+  visit(s.repetition_penalty), visit(s.presence_penalty), visit(s.frequency_penalty), visit(s.penalty_last_n);
+  visit(s.dry_multiplier), visit(s.dry_base), visit(s.dry_allowed_length), visit(s.dry_last_n), visit(s.seed);
+  visit(g.max_new_tokens), visit(g.ignore_eos), visit(g.think_budget), visit(g.context_shift);
+}
+
+}  // namespace
+
+Result<std::string> Session::save() const {
+  State& st = *state_;
+  const std::size_t n_cached = st.kv.n_tokens(), row_bytes = st.kv.layout().row_bytes(), n_layers = st.kv.layout().n_layers;
+  std::string body;
+  body.reserve(n_cached * n_layers * row_bytes + st.logits.size() * sizeof(float) + st.tokens.size() * 8 + 4096);
+  Writer w(body);
+  w.number<std::uint64_t>(n_layers);
+  w.number<std::uint64_t>(st.kv.layout().row_elements);
+  w.number(static_cast<std::uint32_t>(st.kv.layout().type));
+  w.number<std::uint64_t>(n_cached);
+  w.number<std::uint64_t>(st.tokens.size());
+  for (TokenId id : st.tokens) w.number(id);
+  for (const State::TokenInfo& info : st.infos)
+    w.number(static_cast<std::uint8_t>((info.generated ? 1 : 0) | (info.forced ? 2 : 0)));
+  w.number<std::uint64_t>(st.n_prompt);
+  w.number(st.n_generated);
+  w.number(static_cast<std::int32_t>(st.reasoning.channel()));
+  w.number<std::uint64_t>(st.forcing.size());
+  w.number(st.at_line_start);
+  w.number(st.trim_newlines);
+  w.number(static_cast<std::int32_t>(st.finish));
+  for (std::int64_t n : {st.stats.prompt_tokens, st.stats.reused_tokens, st.stats.thinking_tokens, st.stats.answer_tokens,
+                         st.stats.forced_tokens})
+    w.number(n);
+  w.bytes(st.stop.held());
+
+  GenerateParams params = st.generate;
+  visit_params(params, [&](auto& field) { w.number(field); });
+  w.number<std::uint64_t>(params.context_keep);
+  w.number<std::uint64_t>(params.sampling.logit_bias.size());
+  for (const auto& [id, bias] : params.sampling.logit_bias) w.number(id), w.number(bias);
+  w.number<std::uint64_t>(params.stop.size());
+  for (const std::string& stop : params.stop) w.bytes(stop);
+  w.number<std::uint64_t>(params.stop_ids.size());
+  for (TokenId id : params.stop_ids) w.number(id);
+  const Sampler::State random = st.sampler.state();
+  w.number(random.rng[0]), w.number(random.rng[1]), w.number(random.mirostat_mu);
+
+  w.number(st.logits_valid);
+  if (st.logits_valid)
+    for (float logit : st.logits) w.number(logit);
+  for (std::size_t layer = 0; layer < n_layers; ++layer)
+    for (std::size_t t = 0; t < n_cached; ++t) w.raw(st.kv.row(layer, t), row_bytes);
+
+  std::string out;
+  out.reserve(kHeaderBytes + body.size() + kChecksumBytes);
+  out += kMagic;
+  Writer head(out);
+  head.number(kVersion);
+  head.number<std::uint32_t>(0);
+  head.number(st.model->fingerprint());
+  head.number<std::uint64_t>(body.size());
+  out += body;
+  head.number(checksum(out));
+  return out;
+}
+
+Status Session::restore(std::string_view bytes) {
+  State& st = *state_;
+  const auto broken = [](std::string_view what) { return fail(Code::bad_file, "saved session: {}", what); };
+  if (bytes.size() < kHeaderBytes + kChecksumBytes) return fail(Code::bad_file, "saved session: {} bytes, cut off", bytes.size());
+  if (bytes.substr(0, kMagic.size()) != kMagic) return broken("no ponder session (it does not begin with PNDRSESS)");
+  Reader head(bytes.substr(kMagic.size()));
+  const auto version = head.number<std::uint32_t>();
+  (void)head.number<std::uint32_t>();
+  const auto fingerprint = head.number<std::uint64_t>(), body_bytes = head.number<std::uint64_t>();
+  if (version != kVersion) return fail(Code::unsupported, "saved session: version {}, this library reads {}", version, kVersion);
+  if (body_bytes != bytes.size() - kHeaderBytes - kChecksumBytes)
+    return fail(Code::bad_file, "saved session: {} bytes of content, the header says {}",
+                bytes.size() - kHeaderBytes - kChecksumBytes, body_bytes);
+  const std::string_view signed_part = bytes.substr(0, bytes.size() - kChecksumBytes);
+  if (Reader(bytes.substr(signed_part.size())).number<std::uint64_t>() != checksum(signed_part))
+    return broken("the checksum does not match: the data is damaged");
+  if (fingerprint != st.model->fingerprint())
+    return fail(Code::invalid_argument, "saved session: made with another model (fingerprint {:016x}, this one has {:016x})",
+                fingerprint, st.model->fingerprint());
+
+  Reader r(signed_part.substr(kHeaderBytes));
+  const KvLayout& layout = st.kv.layout();
+  const auto n_layers = r.number<std::uint64_t>(), row_elements = r.number<std::uint64_t>();
+  const auto type = r.number<std::uint32_t>();
+  if (!r.ok() || n_layers != layout.n_layers || row_elements != layout.row_elements)
+    return broken("the shape of its cache is not this model's");
+  if (type != static_cast<std::uint32_t>(layout.type))
+    return fail(Code::invalid_argument, "saved session: cache of type {}, this session's kv_type is {}",
+                dtype_name(static_cast<DType>(type)), dtype_name(layout.type));
+  const auto n_cached = r.number<std::uint64_t>();
+  const std::size_t n_tokens = r.count(5);
+  if (!r.ok() || n_cached > n_tokens) return broken("more cached rows than tokens");
+  if (n_tokens > st.params.context_length)
+    return fail(Code::context_full, "saved session: {} tokens, this session's context_length is {}", n_tokens,
+                st.params.context_length);
+  std::vector<TokenId> tokens(n_tokens);
+  for (TokenId& id : tokens) id = r.number<TokenId>();
+  PONDER_TRY(st.check_ids(tokens).with_prefix("saved session"));
+  std::vector<State::TokenInfo> infos(n_tokens);
+  for (State::TokenInfo& info : infos) {
+    const auto bits = r.number<std::uint8_t>();
+    info = {(bits & 1) != 0, (bits & 2) != 0};
+  }
+  const auto n_prompt = r.number<std::uint64_t>();
+  const auto n_generated = r.number<std::int64_t>();
+  const auto channel = r.number<std::int32_t>();
+  const auto n_forcing = r.number<std::uint64_t>();
+  const bool at_line_start = r.number<bool>(), trim_newlines = r.number<bool>();
+  const auto finish = r.number<std::int32_t>();
+  SessionStats stats;
+  for (std::int64_t* n : {&stats.prompt_tokens, &stats.reused_tokens, &stats.thinking_tokens, &stats.answer_tokens,
+                          &stats.forced_tokens})
+    *n = r.number<std::int64_t>();
+  const std::string_view held = r.bytes();
+
+  GenerateParams params;
+  visit_params(params, [&](auto& field) { field = r.number<std::remove_reference_t<decltype(field)>>(); });
+  params.context_keep = r.number<std::uint64_t>();
+  params.sampling.logit_bias.resize(r.count(8));
+  for (auto& [id, bias] : params.sampling.logit_bias) id = r.number<TokenId>(), bias = r.number<float>();
+  params.stop.resize(r.count(8));
+  for (std::string& stop : params.stop) stop = r.bytes();
+  params.stop_ids.resize(r.count(4));
+  for (TokenId& id : params.stop_ids) id = r.number<TokenId>();
+  Sampler::State random;
+  random.rng[0] = r.number<std::uint64_t>(), random.rng[1] = r.number<std::uint64_t>();
+  random.mirostat_mu = r.number<float>();
+  const bool has_logits = r.number<bool>();
+  const std::string_view logits = has_logits ? r.raw(st.logits.size() * sizeof(float)) : std::string_view();
+  if (!r.ok() || n_prompt > n_tokens || n_generated < 0 || (channel != 0 && channel != 1) || finish < 0 || finish > 5 ||
+      n_forcing > st.reasoning.closing(false).size() || held.size() > StopMatcher::kMaxStopBytes ||
+      (has_logits && n_cached != n_tokens))
+    return broken("a field is out of range");
+  const std::string_view rows = r.raw(n_cached * layout.n_layers * layout.row_bytes());
+  if (!r.ok() || !r.at_end()) return broken("its length does not fit its content");
+  params.sampling.user_sampler = st.generate.sampling.user_sampler;  // a function of this process
+  if (Status status = set_generate_params(params); !status.ok()) return std::move(status).with_prefix("saved session");
+
+  // Nothing below fails but for want of memory, and then the session is empty.
+  st.cancel.store(false, std::memory_order_relaxed);
+  st.cut(0);
+  PONDER_TRY(st.kv.prepare(n_cached));
+  for (std::size_t layer = 0; layer < layout.n_layers; ++layer)
+    for (std::size_t t = 0; t < n_cached; ++t)
+      std::memcpy(st.kv.row(layer, t), rows.data() + (layer * n_cached + t) * layout.row_bytes(), layout.row_bytes());
+  st.kv.commit(n_cached);
+  st.tokens.assign(tokens.begin(), tokens.end());
+  st.infos.assign(infos.begin(), infos.end());
+  st.n_prompt = n_prompt;
+  st.n_generated = n_generated;
+  st.reasoning.set_channel(static_cast<Channel>(channel));
+  st.forcing = st.reasoning.closing(false).last(n_forcing);
+  st.at_line_start = at_line_start;
+  st.trim_newlines = trim_newlines;
+  st.stats = stats;
+  st.stop.reset();
+  st.stop.set_held(held);
+  st.replay_text();
+  st.sampler.set_state(random);
+  Reader values(logits);
+  for (std::size_t i = 0; has_logits && i < st.logits.size(); ++i) st.logits[i] = values.number<float>();
+  st.logits_valid = has_logits;
+  st.finish = static_cast<FinishReason>(finish);
+  return {};
+}
+
+}  // namespace ponder::core

@@ -1,7 +1,7 @@
 // Grouped-query attention of the dense families. A cache row is [K of all kv heads | V of all kv heads].
 #include <cstring>
-#include <limits>
 
+#include "lib/model/attention_tasks.h"
 #include "lib/model/decoder_layer.h"
 #include "lib/ops/ops.h"
 
@@ -16,46 +16,40 @@ void attention_gqa(const Context& ctx, const Config& config, const Rope& rope, c
   const std::size_t kv_width = kv_heads * dim;
   const Tensor x = s.normed.rows(0, n), q = s.q.rows(0, n), kv = s.kv.rows(0, n), out = s.attn_heads.rows(0, n);
 
-  ops::matmul(ctx, q, x, w.q_proj, w.q_proj_bias);
-  ops::matmul(ctx, kv.cols(0, kv_width), x, w.k_proj, w.k_proj_bias);
-  ops::matmul(ctx, kv.cols(kv_width, kv_width), x, w.v_proj, w.v_proj_bias);
-  for (const SequenceRows& sequence : rows.sequences)
-    for (std::size_t t = sequence.first_row; t < sequence.first_row + sequence.n_rows; ++t) {
+  ops::Product projections[] = {{q, x, &w.q_proj, nullptr, w.q_proj_bias},
+                                {kv.cols(0, kv_width), x, &w.k_proj, nullptr, w.k_proj_bias},
+                                {kv.cols(kv_width, kv_width), x, &w.v_proj, nullptr, w.v_proj_bias}};
+  ops::matmul_all(ctx, projections);
+  ops::for_rows(ctx, n, (heads + 3 * kv_heads) * dim, [&](std::size_t first, std::size_t count) {
+    for (std::size_t t = first; t < first + count; ++t) {
+      const KvCache& cache = *rows.sequences[static_cast<std::size_t>(s.sequence_of[t])].kv;
       ctx.kernels->rope_half(q.row(t), dim, s.cos.row(t), s.sin.row(t), heads, dim);
       ctx.kernels->rope_half(kv.row(t), dim, s.cos.row(t), s.sin.row(t), kv_heads, dim);
-      ops::kv_store(ctx, sequence.kv->layout().type, sequence.kv->row(kv_layer, s.positions[t]), kv.row(t), 2 * kv_width);
+      ops::kv_store(ctx, cache.layout().type, cache.row(kv_layer, s.positions[t]), kv.row(t), 2 * kv_width);
     }
+  });
 
-  const auto scale = static_cast<float>(rope.attention_scale);
-  ctx.pool->parallel_for(
-      n * heads,
-      [&](std::size_t task) {
-        const std::size_t t = task / heads, h = task % heads, kv_head = h / (heads / kv_heads);
-        const SequenceRows& sequence = rows.sequences[static_cast<std::size_t>(s.sequence_of[t])];
-        const KvCache& cache = *sequence.kv;
-        const DType type = cache.layout().type;
-        const std::size_t row_bytes = cache.layout().row_bytes(), n_keys = s.positions[t] + 1;
-        float* scores = s.attention_rows.row(task);
-        float* head_out = out.row(t) + h * dim;
-        std::memset(head_out, 0, dim * sizeof(float));
-        float running_max = -std::numeric_limits<float>::infinity(), sum = 0;
-        for (std::size_t block = 0; block * KvCache::kBlockTokens < n_keys; ++block) {
-          const std::size_t keys = std::min(KvCache::kBlockTokens, n_keys - block * KvCache::kBlockTokens);
-          const std::byte* k_data = cache.block_rows(block, kv_layer) + core::row_bytes(type, kv_head * dim);
-          const std::byte* v_data = k_data + core::row_bytes(type, kv_width);
-          ops::kv_matmul_serial(ctx, Tensor(scores, 1, keys), Tensor(q.row(t) + h * dim, 1, dim),
-                                ops::kv_rows(type, k_data, keys, dim), row_bytes);
-          float rescale = 1;
-          const float block_sum = ctx.kernels->softmax_block(scores, keys, scale, &running_max, &rescale);
-          sum = sum * rescale + block_sum;
-          if (rescale != 1)
-            for (std::size_t i = 0; i < dim; ++i) head_out[i] *= rescale;
-          ops::kv_vecmat_serial(ctx, Tensor(head_out, 1, dim), Tensor(scores, 1, keys),
-                                ops::kv_rows(type, v_data, keys, dim), row_bytes, true);
-        }
-        for (std::size_t i = 0; i < dim; ++i) head_out[i] /= sum;
-      },
-      ctx.max_threads);
+  for_attention_tasks(ctx, rows, heads, heads / kv_heads, s, [&](const AttentionTask& task, float* floats) {
+    const KvCache& cache = *task.sequence->kv;
+    const DType type = cache.layout().type;
+    const std::size_t row_bytes = cache.layout().row_bytes(), kv_head = task.first_head / (heads / kv_heads);
+    ops::AttendTile tile = take_tile(floats, task.n_tokens, task.n_heads, {}, {}, dim, dim);
+    tile.first_position = s.positions[task.first_row];
+    tile.scale = static_cast<float>(rope.attention_scale);
+    for (std::size_t row = 0; row < tile.queries.n_rows; ++row)
+      std::memcpy(tile.queries.row(row), q.row(task.first_row + row / task.n_heads) + (task.first_head + row % task.n_heads) * dim,
+                  dim * sizeof(float));
+    ops::attend_begin(tile);
+    for (std::size_t block = 0; block * KvCache::kBlockTokens < tile.end_position(); ++block) {
+      const std::byte* data = cache.block_rows(block, kv_layer) + core::row_bytes(type, kv_head * dim);
+      ops::attend_block(ctx, tile, block * KvCache::kBlockTokens, KvCache::kBlockTokens, {type, data, row_bytes},
+                        {type, data + core::row_bytes(type, kv_width), row_bytes});
+    }
+    ops::attend_end(tile);
+    for (std::size_t row = 0; row < tile.out.n_rows; ++row)
+      std::memcpy(out.row(task.first_row + row / task.n_heads) + (task.first_head + row % task.n_heads) * dim, tile.out.row(row),
+                  dim * sizeof(float));
+  });
   ops::matmul(ctx, s.block_out.rows(0, n), out, w.o_proj, w.o_proj_bias);
 }
 

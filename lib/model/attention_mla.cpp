@@ -1,83 +1,151 @@
-// Multi-head latent attention, absorbed form (DeepSeek-V2 paper section 2.1): the cache holds the normalised latent c and
-// the rotated key part, and each head's query is taken into the latent space instead of expanding keys and values.
-#include <cmath>
+// Multi-head latent attention (DeepSeek-V2 paper, section 2.1). The cache holds the normalised latent c and the rotated
+// key part. Absorbed: each head's query is taken into the latent space, whole heads share the cache rows as they lie.
+// Expanded: the keys and values of one head are made from the latent, block by block, for all queries of the pass.
 #include <cstring>
-#include <limits>
 
+#include "lib/model/attention_tasks.h"
 #include "lib/model/decoder_layer.h"
 #include "lib/ops/ops.h"
 
 namespace ponder::core {
 
 namespace {
+
 constexpr double kLoraNormEps = 1e-6;  // fixed in the official code, not rms_norm_eps
+
+struct MlaSizes {
+  explicit MlaSizes(const Config& c)
+      : heads(static_cast<std::size_t>(c.num_attention_heads)),
+        nope(static_cast<std::size_t>(c.qk_nope_head_dim)),
+        rope(static_cast<std::size_t>(c.qk_rope_head_dim)),
+        rank(static_cast<std::size_t>(c.kv_lora_rank)),
+        v(static_cast<std::size_t>(c.v_head_dim)) {}
+  std::size_t heads, nope, rope, rank, v;
+  std::size_t qk() const { return nope + rope; }
+  Weight keys_of(const Weight& kv_b_proj, std::size_t head) const { return kv_b_proj.rows(head * (nope + v), nope); }
+  Weight values_of(const Weight& kv_b_proj, std::size_t head) const { return kv_b_proj.rows(head * (nope + v) + nope, v); }
+};
+
+void attend_absorbed(const Context& ctx, const MlaSizes& d, double scale, const Weight& kv_b_proj, const AttentionTask& task,
+                     std::size_t kv_layer, float* floats, Scratch& s) {
+  const KvCache& cache = *task.sequence->kv;
+  ops::AttendTile tile = take_tile(floats, task.n_tokens, task.n_heads, {}, {}, d.rank + d.rope, d.rank);
+  tile.first_position = s.positions[task.first_row];
+  tile.scale = static_cast<float>(scale);
+  const Tensor q = s.q.rows(task.first_row, task.n_tokens), out = s.attn_heads.rows(task.first_row, task.n_tokens);
+  const auto of_head = [&](const Tensor& rows, std::size_t i) {  // the tile's rows of its i-th head
+    return Tensor(rows.row(i), task.n_tokens, d.rank, rows.stride * task.n_heads);
+  };
+  for (std::size_t i = 0; i < task.n_heads; ++i) {
+    const std::size_t head = task.first_head + i;
+    // qa = q_nope BK[h]; the rotated part goes behind it, as in a cache row.
+    ops::vecmat_serial(ctx, of_head(tile.queries, i), q.cols(head * d.qk(), d.nope), d.keys_of(kv_b_proj, head), false);
+    for (std::size_t t = 0; t < task.n_tokens; ++t)
+      std::memcpy(tile.queries.row(t * task.n_heads + i) + d.rank, q.row(t) + head * d.qk() + d.nope, d.rope * sizeof(float));
+  }
+  ops::attend_begin(tile);
+  for (std::size_t block = 0; block * KvCache::kBlockTokens < tile.end_position(); ++block) {
+    const ops::KvRows latent{cache.layout().type, cache.block_rows(block, kv_layer), cache.layout().row_bytes()};
+    ops::attend_block(ctx, tile, block * KvCache::kBlockTokens, KvCache::kBlockTokens, latent, latent);
+  }
+  ops::attend_end(tile);
+  for (std::size_t i = 0; i < task.n_heads; ++i) {  // o = BV[h] oc
+    const std::size_t head = task.first_head + i;
+    ops::matmul_serial(ctx, out.cols(head * d.v, d.v), of_head(tile.out, i), d.values_of(kv_b_proj, head));
+  }
 }
+
+// All rows of one sequence, one head. `floats` holds one block of keys and values at a time, whatever the context.
+void attend_expanded(const Context& ctx, const MlaSizes& d, double scale, const Weight& kv_b_proj,
+                     const SequenceRows& sequence, std::size_t head, std::size_t kv_layer, float* floats, Scratch& s) {
+  const KvCache& cache = *sequence.kv;
+  constexpr std::size_t kBlock = KvCache::kBlockTokens;
+  const std::size_t first_position = s.positions[sequence.first_row];
+  const auto take = [&](std::size_t rows, std::size_t cols) {
+    const Tensor taken(floats, rows, cols, (cols + 15) / 16 * 16);
+    floats += rows * taken.stride;
+    return taken;
+  };
+  const Tensor keys = take(kBlock, d.qk()), values = take(kBlock, d.v), copy = take(kBlock, d.rank + d.rope);
+  const Tensor scores = take(std::min(Scratch::kTileTokens, sequence.n_rows), kBlock);
+  const Tensor running_max = take(1, sequence.n_rows), sum = take(1, sequence.n_rows);
+  const auto for_tiles = [&](auto&& body) {
+    for (std::size_t at = 0; at < sequence.n_rows; at += Scratch::kTileTokens) {
+      ops::AttendTile tile;
+      tile.n_tokens = std::min(Scratch::kTileTokens, sequence.n_rows - at);
+      tile.n_heads = 1;
+      tile.first_position = first_position + at;
+      tile.queries = s.q.rows(sequence.first_row + at, tile.n_tokens).cols(head * d.qk(), d.qk());
+      tile.scores = scores.rows(0, tile.n_tokens);
+      tile.out = s.attn_heads.rows(sequence.first_row + at, tile.n_tokens).cols(head * d.v, d.v);
+      tile.running_max = running_max.data + at;
+      tile.sum = sum.data + at;
+      tile.scale = static_cast<float>(scale);
+      body(tile);
+    }
+  };
+  const auto f32_rows = [](const Tensor& t) {
+    return ops::KvRows{DType::f32, reinterpret_cast<const std::byte*>(t.data), t.stride * sizeof(float)};
+  };
+  for_tiles([](const ops::AttendTile& tile) { ops::attend_begin(tile); });
+  for (std::size_t first_key = 0; first_key < first_position + sequence.n_rows; first_key += kBlock) {
+    const std::size_t n_keys = std::min(kBlock, first_position + sequence.n_rows - first_key);
+    const std::byte* rows = cache.block_rows(first_key / kBlock, kv_layer);
+    for (std::size_t i = 0; i < n_keys; ++i)
+      ops::kv_load(ctx, cache.layout().type, copy.row(i), rows + i * cache.layout().row_bytes(), d.rank + d.rope);
+    const Tensor latent = copy.rows(0, n_keys).cols(0, d.rank);
+    ops::matmul_serial(ctx, keys.rows(0, n_keys).cols(0, d.nope), latent, d.keys_of(kv_b_proj, head));
+    ops::matmul_serial(ctx, values.rows(0, n_keys), latent, d.values_of(kv_b_proj, head));
+    for (std::size_t i = 0; i < n_keys; ++i)
+      std::memcpy(keys.row(i) + d.nope, copy.row(i) + d.rank, d.rope * sizeof(float));
+    for_tiles([&](const ops::AttendTile& tile) {
+      ops::attend_block(ctx, tile, first_key, n_keys, f32_rows(keys), f32_rows(values));
+    });
+  }
+  for_tiles([](const ops::AttendTile& tile) { ops::attend_end(tile); });
+}
+
+}  // namespace
 
 void attention_mla(const Context& ctx, const Config& config, const Rope& rope, const AttentionWeights& w,
                    const Rows& rows, std::size_t kv_layer, Scratch& s) {
   const std::size_t n = rows.n_rows;
-  const auto heads = static_cast<std::size_t>(config.num_attention_heads);
-  const auto nope = static_cast<std::size_t>(config.qk_nope_head_dim);
-  const auto rope_dim = static_cast<std::size_t>(config.qk_rope_head_dim);
-  const auto rank = static_cast<std::size_t>(config.kv_lora_rank);
-  const auto v_dim = static_cast<std::size_t>(config.v_head_dim);
-  const std::size_t qk = nope + rope_dim, row_elements = rank + rope_dim;
+  const MlaSizes d(config);
   const Tensor x = s.normed.rows(0, n), q = s.q.rows(0, n), kv = s.kv.rows(0, n), out = s.attn_heads.rows(0, n);
 
+  ops::Product kv_a{kv, x, &w.kv_a_proj_with_mqa, nullptr, w.kv_a_proj_bias};
   if (w.q_proj.empty()) {
     const Tensor q_lora = s.q_lora.rows(0, n);
-    ops::matmul(ctx, q_lora, x, w.q_a_proj, w.q_a_proj_bias);
+    ops::Product projections[] = {{q_lora, x, &w.q_a_proj, nullptr, w.q_a_proj_bias}, kv_a};
+    ops::matmul_all(ctx, projections);
     ops::rms_norm(ctx, q_lora, q_lora, w.q_a_layernorm, kLoraNormEps);
     ops::matmul(ctx, q, q_lora, w.q_b_proj);
   } else {
-    ops::matmul(ctx, q, x, w.q_proj);
+    ops::Product projections[] = {{q, x, &w.q_proj}, kv_a};
+    ops::matmul_all(ctx, projections);
   }
-  ops::matmul(ctx, kv, x, w.kv_a_proj_with_mqa, w.kv_a_proj_bias);
-  ops::rms_norm(ctx, kv.cols(0, rank), kv.cols(0, rank), w.kv_a_layernorm, kLoraNormEps);
-
-  for (const SequenceRows& sequence : rows.sequences)
-    for (std::size_t t = sequence.first_row; t < sequence.first_row + sequence.n_rows; ++t) {
-      ctx.kernels->rope_interleaved(kv.row(t) + rank, rope_dim, s.cos.row(t), s.sin.row(t), 1, rope_dim);
-      ctx.kernels->rope_interleaved(q.row(t) + nope, qk, s.cos.row(t), s.sin.row(t), heads, rope_dim);
-      ops::kv_store(ctx, sequence.kv->layout().type, sequence.kv->row(kv_layer, s.positions[t]), kv.row(t), row_elements);
+  ops::for_rows(ctx, n, d.heads * d.rope + d.rank, [&](std::size_t first, std::size_t count) {
+    for (std::size_t t = first; t < first + count; ++t) {
+      const KvCache& cache = *rows.sequences[static_cast<std::size_t>(s.sequence_of[t])].kv;
+      ctx.kernels->rms_norm(kv.row(t), kv.stride, kv.row(t), kv.stride, w.kv_a_layernorm, 1, d.rank,
+                            static_cast<float>(kLoraNormEps));
+      ctx.kernels->rope_interleaved(kv.row(t) + d.rank, d.rope, s.cos.row(t), s.sin.row(t), 1, d.rope);
+      ctx.kernels->rope_interleaved(q.row(t) + d.nope, d.qk(), s.cos.row(t), s.sin.row(t), d.heads, d.rope);
+      ops::kv_store(ctx, cache.layout().type, cache.row(kv_layer, s.positions[t]), kv.row(t), d.rank + d.rope);
     }
+  });
 
-  const auto scale = static_cast<float>(rope.attention_scale);
-  ctx.pool->parallel_for(
-      n * heads,
-      [&](std::size_t task) {
-        const std::size_t t = task / heads, h = task % heads;
-        const SequenceRows& sequence = rows.sequences[static_cast<std::size_t>(s.sequence_of[t])];
-        const KvCache& cache = *sequence.kv;
-        const std::size_t row_bytes = cache.layout().row_bytes(), n_keys = s.positions[t] + 1;
-        float* latent_q = s.attention_rows.row(task);
-        float* scores = latent_q + row_elements;
-        float* latent_out = scores + KvCache::kBlockTokens;
-        const Weight head_rows = w.kv_b_proj.rows(h * (nope + v_dim), nope + v_dim);
-        // qa = q_nope BK[h]
-        ops::vecmat_serial(ctx, Tensor(latent_q, 1, rank), Tensor(q.row(t) + h * qk, 1, nope), head_rows.rows(0, nope), false);
-        std::memcpy(latent_q + rank, q.row(t) + h * qk + nope, rope_dim * sizeof(float));
-        std::memset(latent_out, 0, rank * sizeof(float));
-        float running_max = -std::numeric_limits<float>::infinity(), sum = 0;
-        for (std::size_t block = 0; block * KvCache::kBlockTokens < n_keys; ++block) {
-          const std::size_t keys = std::min(KvCache::kBlockTokens, n_keys - block * KvCache::kBlockTokens);
-          const std::byte* data = cache.block_rows(block, kv_layer);
-          const DType type = cache.layout().type;
-          ops::kv_matmul_serial(ctx, Tensor(scores, 1, keys), Tensor(latent_q, 1, row_elements),
-                                ops::kv_rows(type, data, keys, row_elements), row_bytes);
-          float rescale = 1;
-          const float block_sum = ctx.kernels->softmax_block(scores, keys, scale, &running_max, &rescale);
-          sum = sum * rescale + block_sum;
-          if (rescale != 1)
-            for (std::size_t i = 0; i < rank; ++i) latent_out[i] *= rescale;
-          ops::kv_vecmat_serial(ctx, Tensor(latent_out, 1, rank), Tensor(scores, 1, keys),
-                                ops::kv_rows(type, data, keys, rank), row_bytes, true);
-        }
-        for (std::size_t i = 0; i < rank; ++i) latent_out[i] /= sum;
-        // o = BV[h] oc
-        ops::matmul_serial(ctx, Tensor(out.row(t) + h * v_dim, 1, v_dim), Tensor(latent_out, 1, rank), head_rows.rows(nope, v_dim));
-      },
-      ctx.max_threads);
+  const auto expands = [&](const SequenceRows& sequence) {
+    if (rows.mla_form != MlaForm::automatic) return rows.mla_form == MlaForm::expanded;
+    return ctx.compute == Compute::fast && sequence.n_rows >= kMinExpandedRows;
+  };
+  for_attention_tasks(ctx, rows, d.heads, d.heads, s, [&](const AttentionTask& task, float* floats) {
+    if (!expands(*task.sequence))
+      attend_absorbed(ctx, d, rope.attention_scale, w.kv_b_proj, task, kv_layer, floats, s);
+    else if (task.first_row == task.sequence->first_row)  // this head's other tiles are part of it
+      for (std::size_t head = task.first_head; head < task.first_head + task.n_heads; ++head)
+        attend_expanded(ctx, d, rope.attention_scale, w.kv_b_proj, *task.sequence, head, kv_layer, floats, s);
+  });
   ops::matmul(ctx, s.block_out.rows(0, n), out, w.o_proj, w.o_proj_bias);
 }
 

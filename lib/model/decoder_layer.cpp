@@ -14,8 +14,7 @@ void decoder_layer(const Context& ctx, const Config& config, const Rope& rope, c
     attention_mla(ctx, config, rope, w.self_attn, rows, kv_layer, s);
   else
     attention_gqa(ctx, config, rope, w.self_attn, rows, kv_layer, s);
-  ops::add(ctx, x, block_out);
-  ops::rms_norm(ctx, normed, x, w.post_attention_layernorm, config.rms_norm_eps);
+  ops::add_rms_norm(ctx, normed, x, block_out, w.post_attention_layernorm, config.rms_norm_eps);
   if (w.moe.experts.empty())
     ffn_dense(ctx, w.mlp, block_out, normed, s);
   else

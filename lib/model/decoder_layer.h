@@ -15,6 +15,7 @@ namespace ponder::core {
 struct Rows {
   std::size_t n_rows = 0;
   std::span<const SequenceRows> sequences;
+  MlaForm mla_form = MlaForm::automatic;
 };
 
 // One transformer layer. `x` is the residual stream [n_rows, hidden_size], updated in place. kv_layer: index in the caches.

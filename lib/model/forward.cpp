@@ -108,7 +108,7 @@ Status Forward::advance(Clock::time_point deadline) {
   if (!st.active) return Status(Code::state, "no forward pass is under way");
   const ModelWeights& weights = st.model->weights();
   const Tensor x = st.s.residual.rows(0, st.n_rows);
-  const Rows rows{st.n_rows, st.sequences};
+  const Rows rows{st.n_rows, st.sequences, st.options.mla_form};
   while (st.layer < weights.layers.size()) {
     if (st.ctx.cancelled()) {
       st.active = false;
@@ -177,7 +177,7 @@ Status Forward::mtp(const Tensor& hidden, std::span<const TokenId> next_ids, KvC
     st.s.sequence_of[i] = 0;
     st.set_position(i, kv.n_tokens() + i);
   }
-  decoder_layer(st.ctx, st.config(), st.rope, w->layer, {n, {&sequence, 1}},
+  decoder_layer(st.ctx, st.config(), st.rope, w->layer, {n, {&sequence, 1}, st.options.mla_form},
                 static_cast<std::size_t>(st.config().num_hidden_layers), 0, st.s, nullptr);
   if (out_hidden.data)
     for (std::size_t i = 0; i < n; ++i)

@@ -6,6 +6,52 @@
 
 namespace ponder::core {
 
+namespace {
+
+std::size_t round_up(std::size_t n) { return (n + 15) / 16 * 16; }  // floats: whole cache lines
+
+// Floats of one attention task: its tile, and for the expanded form one block's keys and values of one head.
+std::size_t lane_floats(const Config& c, const ForwardOptions& options) {
+  const auto size = [](std::int64_t n) { return static_cast<std::size_t>(n); };
+  const std::size_t tokens = std::min(Scratch::kTileTokens, options.max_rows);
+  const std::size_t rows = std::max(tokens, Scratch::kTileHeads);
+  const std::size_t key_dims = size(c.is_mla() ? c.kv_row_elements() : c.head_dim);
+  const std::size_t value_dims = size(c.is_mla() ? c.kv_lora_rank : c.head_dim);
+  std::size_t floats = rows * (round_up(key_dims) + round_up(value_dims) + KvCache::kBlockTokens) + 2 * round_up(rows);
+  if (may_expand(c, options))
+    floats = std::max(floats, KvCache::kBlockTokens * round_up(size(c.qk_head_dim())) +
+                                  KvCache::kBlockTokens * round_up(size(c.v_head_dim)) +
+                                  KvCache::kBlockTokens * round_up(key_dims) + tokens * KvCache::kBlockTokens +
+                                  2 * round_up(options.max_rows));
+  return round_up(floats);
+}
+
+}  // namespace
+
+bool may_expand(const Config& config, const ForwardOptions& options) {
+  return config.is_mla() && (options.mla_form == MlaForm::expanded ||
+                             (options.mla_form == MlaForm::automatic && options.max_rows >= kMinExpandedRows));
+}
+
+ops::AttendTile take_tile(float*& floats, std::size_t n_tokens, std::size_t n_heads, Tensor queries, Tensor out,
+                          std::size_t key_dims, std::size_t value_dims) {
+  const std::size_t rows = n_tokens * n_heads;
+  const auto take = [&](std::size_t n) {
+    float* at = floats;
+    floats += n;
+    return at;
+  };
+  ops::AttendTile tile;
+  tile.n_tokens = n_tokens;
+  tile.n_heads = n_heads;
+  tile.queries = queries.data ? queries : Tensor(take(rows * round_up(key_dims)), rows, key_dims, round_up(key_dims));
+  tile.out = out.data ? out : Tensor(take(rows * round_up(value_dims)), rows, value_dims, round_up(value_dims));
+  tile.scores = Tensor(take(rows * KvCache::kBlockTokens), rows, KvCache::kBlockTokens);
+  tile.running_max = take(round_up(rows));
+  tile.sum = take(round_up(rows));
+  return tile;
+}
+
 std::size_t Scratch::lay_out(const Config& c, const ForwardOptions& options, std::byte* base) {
   std::size_t used = 0;
   const auto take = [&](std::size_t n_bytes) {
@@ -28,31 +74,32 @@ std::size_t Scratch::lay_out(const Config& c, const ForwardOptions& options, std
     tensor(kv, rows, size(c.kv_row_elements()));
     tensor(attn_heads, rows, heads * size(c.v_head_dim));
     rope_dims = size(c.qk_rope_head_dim);
-    // [q latent | q rope], scores of one block, latent output
-    attention_row_floats = size(c.kv_row_elements()) + KvCache::kBlockTokens + size(c.kv_lora_rank);
   } else {
     tensor(q, rows, heads * size(c.head_dim));
     tensor(kv, rows, size(c.kv_row_elements()));
     tensor(attn_heads, rows, heads * size(c.head_dim));
     rope_dims = size(c.head_dim);
-    attention_row_floats = KvCache::kBlockTokens;
   }
-  attention_row_floats = (attention_row_floats + 15) / 16 * 16;
-  tensor(attention_rows, rows * heads, attention_row_floats);
+  tensor(attention_lanes, std::min(kMaxLanes, rows * heads), lane_floats(c, options));
   tensor(cos, rows, rope_dims / 2);
   tensor(sin, rows, rope_dims / 2);
-  const std::size_t ffn = size(std::max({c.intermediate_size, c.moe_intermediate_size,
-                                         c.n_shared_experts * c.moe_intermediate_size}));
-  tensor(gate, rows, ffn);
-  tensor(up, rows, ffn);
+  tensor(ffn_inner, rows, size(std::max(c.intermediate_size, c.n_shared_experts * c.moe_intermediate_size)));
   if (c.n_routed_experts > 0) {
-    const std::size_t top_k = size(c.num_experts_per_tok);
-    tensor(router_scores, rows, size(c.n_routed_experts));
-    tensor(expert_in, rows, hidden);
-    tensor(expert_out, rows, hidden);
-    tensor(moe_out, rows * top_k, hidden);
+    const std::size_t top_k = size(c.num_experts_per_tok), n_experts = size(c.n_routed_experts);
+    // A wave holds any one expert's tokens, and all slots of a few tokens at once: a batched decode step is one wave.
+    const std::size_t wave = std::max(rows, std::min<std::size_t>(rows, 8) * top_k);
+    tensor(router_scores, rows, n_experts);
+    tensor(expert_in, wave, hidden);
+    tensor(expert_out, wave, hidden);
+    tensor(expert_inner, wave, size(c.moe_intermediate_size));
     tensor(topk_weights, rows, top_k);
-    topk_ids = reinterpret_cast<std::int32_t*>(take(rows * top_k * sizeof(std::int32_t)));
+    const auto ints = [&](std::size_t n) { return reinterpret_cast<std::int32_t*>(take(n * sizeof(std::int32_t))); };
+    topk_ids = ints(rows * top_k);
+    slot_order = ints(rows * top_k);
+    slot_at = ints(rows * top_k);
+    expert_first = ints(n_experts + 1);
+    std::byte* at = take((n_experts + 1) * sizeof(ops::Product));
+    if (at) products = new (at) ops::Product[n_experts + 1];
   }
   if (c.num_nextn_predict_layers > 0) tensor(concat, rows, 2 * hidden);
   tensor(logits, options.max_logits_rows, size(c.vocab_size));

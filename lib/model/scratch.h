@@ -8,20 +8,29 @@
 #include "lib/base/tensor.h"
 #include "lib/model/config.h"
 #include "lib/model/forward.h"
+#include "lib/ops/attend.h"
+#include "lib/ops/ops.h"
 
 namespace ponder::core {
 
 struct Scratch {
+  // Tokens of one attention task; a decode step has one token and up to kTileHeads heads in a task.
+  static constexpr std::size_t kTileTokens = 32;
+  static constexpr std::size_t kTileHeads = 4;
+  static constexpr std::size_t kMaxLanes = 64;  // attention tasks at one time, each with its own part of attention_lanes
+
   Tensor residual, normed, block_out;      // [max_rows, hidden_size]
   Tensor q_lora, q, kv, attn_heads;        // [max_rows, ...]
-  Tensor gate, up;                         // [max_rows, widest FFN]
+  Tensor ffn_inner;                        // [max_rows, widest dense or shared FFN]
   Tensor router_scores;                    // [max_rows, n_routed_experts]
-  Tensor expert_in, expert_out;            // [max_rows, hidden_size]: the rows of one expert
-  Tensor moe_out;                          // [max_rows * num_experts_per_tok, hidden_size]
+  Tensor expert_in, expert_out;            // [slots of a wave, hidden_size], see ffn_moe.cpp
+  Tensor expert_inner;                     // [slots of a wave, moe_intermediate_size]
   Tensor topk_weights;                     // [max_rows, num_experts_per_tok]
   std::int32_t* topk_ids = nullptr;        // the same shape
-  Tensor attention_rows;                   // per task: see attention_*.cpp
-  std::size_t attention_row_floats = 0;    // floats of one row of `attention_rows`
+  std::int32_t *slot_order = nullptr, *slot_at = nullptr;  // the same shape
+  std::int32_t* expert_first = nullptr;    // [n_routed_experts + 1]
+  ops::Product* products = nullptr;        // [n_routed_experts + 1]
+  Tensor attention_lanes;                  // [lanes, floats of one task]
   Tensor cos, sin;                         // [max_rows, rope dims / 2]
   Tensor concat;                           // [max_rows, 2 * hidden_size], MTP
   Tensor logits;                           // [max_logits_rows, vocab_size]
@@ -36,7 +45,17 @@ struct Scratch {
   std::size_t lay_out(const Config& config, const ForwardOptions& options, std::byte* base);
 };
 
-// Rotation frequencies (MODEL_SPEC 2.3 and 6 formulas: YaRN, llama3) and the attention scale they imply.
+// Sequences with fewer rows in the pass stay absorbed: expanding a block costs as much as what it saves on so many rows.
+// (V2-Lite: expanding is 2 * 64 * 512 * 256 operations per head and block; a row saves 2 * 64 * (1088 - 320).)
+inline constexpr std::size_t kMinExpandedRows = 192;
+bool may_expand(const Config& config, const ForwardOptions& options);
+
+// An attention task's tile inside `floats`, the lane's memory; advances `floats` behind it. Without a `queries` or `out`
+// tensor of its own the tile gets one.
+ops::AttendTile take_tile(float*& floats, std::size_t n_tokens, std::size_t n_heads, Tensor queries, Tensor out,
+                          std::size_t key_dims, std::size_t value_dims);
+
+// Rotation frequencies (YaRN, llama3) and the attention scale they imply.
 struct Rope {
   std::vector<double> inverse_frequencies;  // [rope dims / 2]
   double cos_sin_factor = 1;                // mscale / mscale_all_dim of YaRN

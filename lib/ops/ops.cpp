@@ -7,8 +7,28 @@ namespace ponder::core::ops {
 
 namespace {
 
-constexpr std::size_t kRowsPerTask = 64;    // output rows: one task streams 64 weight rows
+// One task reads about this many bytes of weights: some 10 us from memory, so that the last task of a region is short,
+// and a matrix of a tiny model is one task, which wakes no thread.
+constexpr std::size_t kTaskWeightBytes = 128 * 1024;
+constexpr std::size_t kMinRowsPerTask = 16;
 constexpr std::size_t kTokensPerTask = 64;  // keeps the task's activations in L2
+constexpr std::size_t kUpTileFloats = 4096;  // on the stack: the up product of one gated tile
+
+struct Split {
+  std::size_t rows, tokens;          // of one task
+  std::size_t row_tasks, token_tasks;
+};
+
+// By shape and type alone: neither the number of threads nor the other products of the region matter.
+Split split(const Product& p) {
+  Split s;
+  s.rows = std::max(kTaskWeightBytes / std::max<std::size_t>(p.w->row_stride_bytes(), 1), kMinRowsPerTask);
+  s.rows = std::min((s.rows + 7) / 8 * 8, p.w->n_out);
+  s.tokens = std::min(kTokensPerTask, p.x.n_rows);
+  s.row_tasks = (p.w->n_out + s.rows - 1) / s.rows;
+  s.token_tasks = (p.x.n_rows + s.tokens - 1) / s.tokens;
+  return s;
+}
 
 kernels::WeightMatrix view(const Weight& w, std::size_t row_stride_bytes) {
   return {w.data + w.first_row * row_stride_bytes, row_stride_bytes, w.scale_inv, w.n_scale_cols(), w.first_row};
@@ -33,26 +53,59 @@ kernels::VecmatFn* vecmat_kernel(const Context& ctx, DType type) {
 
 }  // namespace
 
-void matmul(const Context& ctx, const Tensor& y, const Tensor& x, const Weight& w, const float* bias) {
-  const std::size_t n_tokens = x.n_rows;
-  if (n_tokens == 0) return;
-  const std::size_t row_tasks = (w.n_out + kRowsPerTask - 1) / kRowsPerTask;
-  const std::size_t token_tasks = (n_tokens + kTokensPerTask - 1) / kTokensPerTask;
-  const kernels::WeightMatrix matrix = view(w, w.row_stride_bytes());
-  kernels::MatmulFn* kernel = matmul_kernel(ctx, w.type);
+namespace {
+
+// y, x: the tokens of this task; rows [row, row_end) of the weights.
+void run_tile(const Context& ctx, const Product& p, const Tensor& y, const Tensor& x, std::size_t row, std::size_t row_end) {
+  const kernels::WeightMatrix matrix = view(*p.w, p.w->row_stride_bytes());
+  kernels::MatmulFn* kernel = matmul_kernel(ctx, p.w->type);
+  kernel(y.data, y.stride, x.data, x.stride, &matrix, x.n_rows, row, row_end, p.w->n_in);
+  if (p.bias)
+    for (std::size_t t = 0; t < x.n_rows; ++t) ctx.kernels->add(y.row(t) + row, p.bias + row, row_end - row);
+  if (!p.up) return;
+  float up[kUpTileFloats];
+  kernels::MatmulFn* up_kernel = matmul_kernel(ctx, p.up->type);
+  const std::size_t step = std::max<std::size_t>(kUpTileFloats / x.n_rows / 8 * 8, 8);
+  for (std::size_t first = row; first < row_end; first += step) {
+    const std::size_t count = std::min(step, row_end - first);
+    const kernels::WeightMatrix up_matrix = view(p.up->rows(first, count), p.up->row_stride_bytes());
+    up_kernel(up, count, x.data, x.stride, &up_matrix, x.n_rows, 0, count, p.up->n_in);
+    for (std::size_t t = 0; t < x.n_rows; ++t)
+      ctx.kernels->swiglu(y.row(t) + first, y.row(t) + first, up + t * count, count);
+  }
+}
+
+}  // namespace
+
+void matmul_all(const Context& ctx, std::span<Product> products) {
+  std::size_t n_tasks = 0;
+  for (Product& p : products) {
+    p.first_task = n_tasks;
+    if (p.x.n_rows == 0) continue;
+    const Split s = split(p);
+    n_tasks += s.row_tasks * s.token_tasks;
+  }
   ctx.pool->parallel_for(
-      row_tasks * token_tasks,
+      n_tasks,
       [&](std::size_t task) {
-        const std::size_t row = task / token_tasks * kRowsPerTask;
-        const std::size_t row_end = std::min(row + kRowsPerTask, w.n_out);
-        const std::size_t first = task % token_tasks * kTokensPerTask;
-        const std::size_t count = std::min(kTokensPerTask, n_tokens - first);
-        kernel(y.row(first), y.stride, x.row(first), x.stride, &matrix, count, row, row_end, w.n_in);
-        if (bias)
-          for (std::size_t t = first; t < first + count; ++t)
-            for (std::size_t n = row; n < row_end; ++n) y.row(t)[n] += bias[n];
+        // The last product that starts at or before the task; products without rows share their successor's start.
+        std::size_t low = 0, high = products.size();
+        while (high - low > 1) {
+          const std::size_t middle = (low + high) / 2;
+          (products[middle].first_task <= task ? low : high) = middle;
+        }
+        const Product& p = products[low];
+        const Split s = split(p);
+        const std::size_t local = task - p.first_task, row = local / s.token_tasks * s.rows;
+        const std::size_t first = local % s.token_tasks * s.tokens, count = std::min(s.tokens, p.x.n_rows - first);
+        run_tile(ctx, p, p.y.rows(first, count), p.x.rows(first, count), row, std::min(row + s.rows, p.w->n_out));
       },
       ctx.max_threads);
+}
+
+void matmul(const Context& ctx, const Tensor& y, const Tensor& x, const Weight& w, const float* bias) {
+  Product product{y, x, &w, nullptr, bias};
+  matmul_all(ctx, {&product, 1});
 }
 
 void matmul_serial(const Context& ctx, const Tensor& y, const Tensor& x, const Weight& w) {
@@ -93,23 +146,32 @@ void kv_store(const Context& ctx, DType type, std::byte* row, const float* value
     std::memcpy(row, values, n * sizeof(float));
 }
 
-void rms_norm(const Context& ctx, const Tensor& y, const Tensor& x, const float* weight, double eps) {
-  ctx.pool->parallel_for(
-      x.n_rows,
-      [&](std::size_t t) {
-        ctx.kernels->rms_norm(y.row(t), y.stride, x.row(t), x.stride, weight, 1, x.n_cols, static_cast<float>(eps));
-      },
-      ctx.max_threads);
+void kv_load(const Context& ctx, DType type, float* values, const std::byte* row, std::size_t n) {
+  if (type == DType::f16)
+    ctx.kernels->f16_to_f32(values, row, n);
+  else if (type == DType::bf16)
+    ctx.kernels->bf16_to_f32(values, row, n);
+  else
+    std::memcpy(values, row, n * sizeof(float));
 }
 
-void swiglu(const Context& ctx, const Tensor& gate, const Tensor& up) {
-  ctx.pool->parallel_for(
-      gate.n_rows, [&](std::size_t t) { ctx.kernels->swiglu(gate.row(t), gate.row(t), up.row(t), gate.n_cols); },
-      ctx.max_threads);
+void rms_norm(const Context& ctx, const Tensor& y, const Tensor& x, const float* weight, double eps) {
+  for_rows(ctx, x.n_rows, x.n_cols, [&](std::size_t first, std::size_t count) {
+    ctx.kernels->rms_norm(y.row(first), y.stride, x.row(first), x.stride, weight, count, x.n_cols, static_cast<float>(eps));
+  });
 }
 
 void add(const Context& ctx, const Tensor& y, const Tensor& x) {
-  for (std::size_t t = 0; t < y.n_rows; ++t) ctx.kernels->add(y.row(t), x.row(t), y.n_cols);
+  for_rows(ctx, y.n_rows, y.n_cols, [&](std::size_t first, std::size_t count) {
+    for (std::size_t t = first; t < first + count; ++t) ctx.kernels->add(y.row(t), x.row(t), y.n_cols);
+  });
+}
+
+void add_rms_norm(const Context& ctx, const Tensor& y, const Tensor& x, const Tensor& delta, const float* weight, double eps) {
+  for_rows(ctx, x.n_rows, x.n_cols, [&](std::size_t first, std::size_t count) {
+    for (std::size_t t = first; t < first + count; ++t) ctx.kernels->add(x.row(t), delta.row(t), x.n_cols);
+    ctx.kernels->rms_norm(y.row(first), y.stride, x.row(first), x.stride, weight, count, x.n_cols, static_cast<float>(eps));
+  });
 }
 
 void embed(const Context& ctx, const Tensor& y, const Weight& w, std::span<const std::int32_t> ids) {

@@ -1,24 +1,13 @@
-// Feed-forward blocks: SwiGLU, and the mixture of experts with its router (MODEL_SPEC 3: greedy, group_limited_greedy and
-// noaux_tc selection, as in the official DeepSeek-V2 and V3 code).
+// Which experts a token goes to: greedy and group_limited_greedy as in the official DeepSeek-V2 code, noaux_tc as in V3
+// (DeepSeek-V3 report, equations 13 to 16).
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
-#include <string>
+#include <utility>
 
 #include "lib/model/decoder_layer.h"
-#include "lib/ops/ops.h"
 
 namespace ponder::core {
-
-void ffn_dense(const Context& ctx, const MlpWeights& w, const Tensor& out, const Tensor& in, Scratch& s) {
-  const Tensor gate = s.gate.rows(0, in.n_rows).cols(0, w.gate_proj.n_out);
-  const Tensor up = s.up.rows(0, in.n_rows).cols(0, w.gate_proj.n_out);
-  ops::matmul(ctx, gate, in, w.gate_proj);
-  ops::matmul(ctx, up, in, w.up_proj);
-  ops::swiglu(ctx, gate, up);
-  ops::matmul(ctx, out, gate, w.down_proj);
-}
 
 namespace {
 
@@ -111,43 +100,6 @@ void route(const Config& config, const float* e_score_correction_bias, std::span
   // The V2 code applies the factor only when it does not normalise; V3 always.
   if (!normalise || noaux)
     for (float& weight : weights) weight *= static_cast<float>(config.routed_scaling_factor);
-}
-
-void ffn_moe(const Context& ctx, const Config& config, const MoeWeights& w, std::size_t n_rows, std::size_t layer,
-             Scratch& s, ForwardTap* tap) {
-  const auto top_k = static_cast<std::size_t>(config.num_experts_per_tok);
-  const Tensor in = s.normed.rows(0, n_rows), out = s.block_out.rows(0, n_rows);
-  const Tensor scores = s.router_scores.rows(0, n_rows);
-  ops::matmul(ctx, scores, in, w.gate);
-  for (std::size_t t = 0; t < n_rows; ++t)
-    route(config, w.e_score_correction_bias, scores.row_span(t), {s.topk_ids + t * top_k, top_k}, s.topk_weights.row_span(t));
-  if (tap) {
-    tap->on_i32("moe." + std::to_string(layer) + ".ids", s.topk_ids, n_rows, top_k);
-    tap->on_f32("moe." + std::to_string(layer) + ".weights", s.topk_weights.rows(0, n_rows));
-  }
-
-  // One GEMM per expert over the tokens that chose it.
-  for (std::size_t e = 0; e < w.experts.size(); ++e) {
-    std::size_t n_tokens = 0;
-    for (std::size_t slot = 0; slot < n_rows * top_k; ++slot)
-      if (s.topk_ids[slot] == static_cast<std::int32_t>(e))
-        std::memcpy(s.expert_in.row(n_tokens++), in.row(slot / top_k), in.n_cols * sizeof(float));
-    if (n_tokens == 0) continue;
-    const Tensor expert_out = s.expert_out.rows(0, n_tokens);
-    ffn_dense(ctx, w.experts[e], expert_out, s.expert_in.rows(0, n_tokens), s);
-    n_tokens = 0;
-    for (std::size_t slot = 0; slot < n_rows * top_k; ++slot)
-      if (s.topk_ids[slot] == static_cast<std::int32_t>(e))
-        std::memcpy(s.moe_out.row(slot), expert_out.row(n_tokens++), in.n_cols * sizeof(float));
-  }
-  // Shared experts, unweighted, then each token's experts in ascending id order: the same sum in any batch.
-  if (w.shared_experts.gate_proj.empty())
-    for (std::size_t t = 0; t < n_rows; ++t) std::memset(out.row(t), 0, out.n_cols * sizeof(float));
-  else
-    ffn_dense(ctx, w.shared_experts, out, in, s);
-  for (std::size_t t = 0; t < n_rows; ++t)
-    for (std::size_t i = 0; i < top_k; ++i)
-      ctx.kernels->scale_add(out.row(t), s.moe_out.row(t * top_k + i), s.topk_weights.row(t)[i], out.n_cols);
 }
 
 }  // namespace ponder::core

@@ -1,0 +1,137 @@
+#include "benchmarks/model/machine_limits.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define PONDER_BENCH_X86 1
+#include <immintrin.h>
+#endif
+
+namespace ponder::bench {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+std::uint64_t read_plain(const std::uint64_t* data, std::size_t n) {
+  std::uint64_t a = 0, b = 0, c = 0, d = 0;
+  for (std::size_t i = 0; i + 4 <= n; i += 4) a ^= data[i], b ^= data[i + 1], c ^= data[i + 2], d ^= data[i + 3];
+  return a ^ b ^ c ^ d;
+}
+
+constexpr std::size_t kChains = 12;  // latency 4 or 5 cycles, two units
+
+double fma_plain(std::size_t n_rounds) {
+  float sums[kChains] = {};
+  for (std::size_t i = 0; i < n_rounds; ++i)
+    for (float& sum : sums) sum = sum * 0.999f + 1.0f;
+  float total = 0;
+  for (float sum : sums) total += sum;
+  return total;
+}
+
+#ifdef PONDER_BENCH_X86
+__attribute__((target("avx2"))) std::uint64_t read_avx2(const std::uint64_t* data, std::size_t n) {
+  __m256i a = _mm256_setzero_si256(), b = a, c = a, d = a;
+  const auto* v = reinterpret_cast<const __m256i*>(data);
+  for (std::size_t i = 0; i + 4 <= n / 4; i += 4) {
+    a = _mm256_xor_si256(a, _mm256_loadu_si256(v + i));
+    b = _mm256_xor_si256(b, _mm256_loadu_si256(v + i + 1));
+    c = _mm256_xor_si256(c, _mm256_loadu_si256(v + i + 2));
+    d = _mm256_xor_si256(d, _mm256_loadu_si256(v + i + 3));
+  }
+  a = _mm256_xor_si256(_mm256_xor_si256(a, b), _mm256_xor_si256(c, d));
+  return static_cast<std::uint64_t>(_mm256_extract_epi64(a, 0) ^ _mm256_extract_epi64(a, 3));
+}
+
+__attribute__((target("avx2,fma"))) double fma_avx2(std::size_t n_rounds) {
+  const __m256 x = _mm256_set1_ps(0.999f), y = _mm256_set1_ps(1.0f);
+  __m256 sums[kChains];
+  for (__m256& sum : sums) sum = _mm256_setzero_ps();
+  for (std::size_t i = 0; i < n_rounds; ++i)
+    for (__m256& sum : sums) sum = _mm256_fmadd_ps(sum, x, y);
+  double total = 0;
+  for (__m256& sum : sums) total += _mm256_cvtss_f32(sum);
+  return total;
+}
+
+__attribute__((target("avx512f"))) double fma_avx512(std::size_t n_rounds) {
+  const __m512 x = _mm512_set1_ps(0.999f), y = _mm512_set1_ps(1.0f);
+  __m512 sums[kChains];
+  for (__m512& sum : sums) sum = _mm512_setzero_ps();
+  for (std::size_t i = 0; i < n_rounds; ++i)
+    for (__m512& sum : sums) sum = _mm512_fmadd_ps(sum, x, y);
+  double total = 0;
+  for (__m512& sum : sums) total += _mm512_cvtss_f32(sum);
+  return total;
+}
+
+__attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16"))) double dot_avx512bf16(std::size_t n_rounds) {
+  __m512i ones = _mm512_set1_epi16(0x3f80);
+  __m512bh x;
+  std::memcpy(&x, &ones, sizeof x);
+  __m512 sums[kChains];
+  for (__m512& sum : sums) sum = _mm512_setzero_ps();
+  for (std::size_t i = 0; i < n_rounds; ++i)
+    for (__m512& sum : sums) sum = _mm512_dpbf16_ps(sum, x, x);
+  double total = 0;
+  for (__m512& sum : sums) total += _mm512_cvtss_f32(sum);
+  return total;
+}
+#endif
+
+// Best of several runs on all threads.
+double flops(core::ThreadPool& pool, double (*work)(std::size_t), double flops_per_round) {
+  constexpr std::size_t kRounds = 2'000'000;
+  const auto n = static_cast<std::size_t>(pool.n_threads());
+  std::atomic<double> sink{0};
+  double best = 0;
+  for (int run = 0; run < 6; ++run) {
+    const auto start = Clock::now();
+    pool.parallel_for(4 * n, [&](std::size_t) { sink.store(work(kRounds), std::memory_order_relaxed); });
+    best = std::max(best, 4 * static_cast<double>(n * kRounds) * flops_per_round / seconds_since(start));
+  }
+  return best;
+}
+
+}  // namespace
+
+MachineLimits measure_limits(core::ThreadPool& pool) {
+  MachineLimits limits;
+  constexpr std::size_t kBytes = std::size_t{512} << 20, kPieceWords = 32 * 1024;  // 256 KiB, as a task of the model
+  std::vector<std::uint64_t> buffer(kBytes / sizeof(std::uint64_t), 1);
+  auto read = read_plain;
+#ifdef PONDER_BENCH_X86
+  if (__builtin_cpu_supports("avx2")) read = read_avx2;
+#endif
+  std::atomic<std::uint64_t> sink{0};
+  for (int run = 0; run < 8; ++run) {
+    const auto start = Clock::now();
+    pool.parallel_for(buffer.size() / kPieceWords, [&](std::size_t i) {
+      sink.fetch_xor(read(buffer.data() + i * kPieceWords, kPieceWords), std::memory_order_relaxed);
+    });
+    limits.read_bytes_per_s = std::max(limits.read_bytes_per_s, static_cast<double>(kBytes) / seconds_since(start));
+  }
+  constexpr double kChainOps = 2.0 * kChains;
+  limits.f32_flops_per_s = flops(pool, fma_plain, kChainOps);
+#ifdef PONDER_BENCH_X86
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    limits.f32_flops_per_s = flops(pool, fma_avx2, 8 * kChainOps);
+    limits.f32_isa = "avx2";
+  }
+  if (__builtin_cpu_supports("avx512f")) {
+    const double avx512 = flops(pool, fma_avx512, 16 * kChainOps);
+    if (avx512 > limits.f32_flops_per_s) limits.f32_flops_per_s = avx512, limits.f32_isa = "avx512";
+  }
+  if (__builtin_cpu_supports("avx512bf16")) limits.bf16_flops_per_s = flops(pool, dot_avx512bf16, 32 * kChainOps);
+#endif
+  return limits;
+}
+
+}  // namespace ponder::bench

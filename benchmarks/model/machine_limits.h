@@ -1,0 +1,20 @@
+// What this machine can do at best, measured in the same run as the model: the basis of the shares that the benchmark prints.
+#pragma once
+
+#include "lib/base/thread_pool.h"
+
+namespace ponder::bench {
+
+struct MachineLimits {
+  double read_bytes_per_s = 0;     // all threads streaming through one large buffer
+  double f32_flops_per_s = 0;      // independent fused multiply-adds in registers, 2 operations each
+  double bf16_flops_per_s = 0;     // bf16 dot products in registers; 0 where the CPU has none
+  const char* f32_isa = "scalar";  // what f32_flops_per_s was measured with
+
+  double peak_flops_per_s() const { return bf16_flops_per_s > 0 ? bf16_flops_per_s : f32_flops_per_s; }
+  const char* peak_name() const { return bf16_flops_per_s > 0 ? "bf16 peak (avx512bf16)" : "f32 FMA peak"; }
+};
+
+MachineLimits measure_limits(core::ThreadPool& pool);
+
+}  // namespace ponder::bench

@@ -1,6 +1,7 @@
 #include "lib/model/kv_cache.h"
 
 #include <cstring>
+#include <new>
 
 #include "lib/base/format.h"
 
@@ -8,7 +9,8 @@ namespace ponder::core {
 
 Result<KvCache::BlockRef> KvCache::new_block(const KvLayout& layout) {
   PONDER_ASSIGN(Buffer memory, Buffer::allocate(layout.token_bytes() * kBlockTokens));
-  auto* block = new Block;
+  auto* block = new (std::nothrow) Block;
+  if (!block) return Status(Code::out_of_memory, "cannot allocate a block of the KV cache");
   block->memory = std::move(memory);
   return BlockRef(block);
 }
@@ -26,9 +28,42 @@ Result<KvCache> KvCache::create(const KvLayout& layout, std::size_t context_leng
   return cache;
 }
 
-std::size_t KvCache::reserved_bytes() const {
-  return (blocks_.size() + spare_.size()) * layout_.token_bytes() * kBlockTokens;
+KvCache::BlockRef KvCache::BlockRef::share(BlockRef spare) const {
+  const std::lock_guard lock(block_->mutex);
+  spare.block_->next = block_->spares;
+  block_->spares = std::exchange(spare.block_, nullptr);
+  block_->n_users.fetch_add(1, std::memory_order_relaxed);
+  return BlockRef(block_);
 }
+
+void KvCache::BlockRef::make_exclusive(bool copy) {
+  // Acquire: what the last of the other users did with the block happens before what we write. No new user can come:
+  // it would have to share this very use.
+  if (block_->n_users.load(std::memory_order_acquire) == 1) return;
+  const std::lock_guard lock(block_->mutex);
+  if (block_->n_users.load(std::memory_order_relaxed) == 1) return;  // the other one took the spare, or left
+  Block* own = std::exchange(block_->spares, block_->spares->next);
+  own->next = nullptr;
+  if (copy) std::memcpy(own->memory.data(), block_->memory.data(), own->memory.size_bytes());
+  block_->n_users.fetch_sub(1, std::memory_order_release);
+  block_ = own;
+}
+
+void KvCache::BlockRef::release() {
+  if (!block_) return;
+  Block* unused = block_;
+  {
+    const std::lock_guard lock(block_->mutex);
+    if (block_->n_users.load(std::memory_order_relaxed) > 1) {  // one user fewer needs one spare fewer
+      unused = std::exchange(block_->spares, block_->spares->next);
+      block_->n_users.fetch_sub(1, std::memory_order_release);
+    }
+  }
+  delete unused;
+  block_ = nullptr;
+}
+
+std::size_t KvCache::reserved_bytes() const { return blocks_.size() * layout_.token_bytes() * kBlockTokens; }
 
 Result<KvCache> KvCache::fork(std::size_t context_length) const {
   if (context_length < n_tokens_)
@@ -41,14 +76,9 @@ Result<KvCache> KvCache::fork(std::size_t context_length) const {
   const std::size_t n_blocks = (context_length + kBlockTokens - 1) / kBlockTokens;
   const std::size_t n_shared = (n_tokens_ + kBlockTokens - 1) / kBlockTokens;
   copy.blocks_.reserve(n_blocks);
-  copy.spare_.reserve(n_shared);
   for (std::size_t i = 0; i < n_blocks; ++i) {
-    if (i < n_shared) {
-      copy.blocks_.push_back(blocks_[i]);
-      if (i + 1 < n_shared) continue;  // full blocks are only copied after a rewind: prepare() allocates then
-    }
     PONDER_ASSIGN(BlockRef block, new_block(layout_));
-    (i < n_shared ? copy.spare_ : copy.blocks_).push_back(std::move(block));
+    copy.blocks_.push_back(i < n_shared ? blocks_[i].share(std::move(block)) : std::move(block));
   }
   return copy;
 }
@@ -58,20 +88,9 @@ Status KvCache::prepare(std::size_t count) {
     return fail(Code::context_full, "{} tokens are in the context and {} more were asked for, context_length is {}",
                 n_tokens_, count, context_length_);
   if (count == 0) return {};
-  const std::size_t first = n_tokens_ / kBlockTokens;
-  const std::size_t last = (n_tokens_ + count - 1) / kBlockTokens;
-  for (std::size_t i = first; i <= last; ++i) {
-    if (blocks_[i].exclusive()) continue;
-    BlockRef own;
-    if (!spare_.empty()) {
-      own = std::move(spare_.back());
-      spare_.pop_back();
-    } else {
-      PONDER_ASSIGN(own, new_block(layout_));
-    }
-    if (i == first) std::memcpy(own->memory.data(), blocks_[i]->memory.data(), own->memory.size_bytes());
-    blocks_[i] = std::move(own);
-  }
+  const std::size_t first = n_tokens_ / kBlockTokens, last = (n_tokens_ + count - 1) / kBlockTokens;
+  for (std::size_t i = first; i <= last; ++i)
+    blocks_[i].make_exclusive(i == first && n_tokens_ % kBlockTokens != 0);
   return {};
 }
 

@@ -2,14 +2,17 @@
 // prefix and copies at most one block. Latent (MLA) models keep [c | k_rope] per token and layer, kv_lora_rank +
 // qk_rope_head_dim values; GQA models keep [K | V], 2 * n_kv_heads * head_dim values.
 //
-// All blocks for `context_length` tokens are reserved at creation (the OS commits pages when they are written), so that
-// decode allocates nothing. One thread at a time per cache; forks may be used by other threads at the same time.
+// All blocks for `context_length` tokens are reserved at creation (the OS commits pages when they are written). A block
+// with n users carries n - 1 spare blocks, one added by each fork: whoever writes first takes one, so that decode
+// allocates nothing, in a fork and in its parent, whatever is rewound. One thread at a time per cache; forks may be used
+// by other threads at the same time.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -40,13 +43,14 @@ class KvCache {
   std::size_t reserved_bytes() const;
 
   // A second cache with the same content that shares all blocks; `context_length` may differ but not be below n_tokens.
+  // Reserves as much memory as a cache of its own, of which only what is written later becomes real.
   Result<KvCache> fork(std::size_t context_length) const;
 
   // Forgets tokens from `n_tokens` on.
   void truncate(std::size_t n_tokens) { n_tokens_ = n_tokens < n_tokens_ ? n_tokens : n_tokens_; }
 
-  // Makes the rows of tokens [n_tokens(), n_tokens() + count) writable (copies a shared block). context_full when they
-  // do not fit. commit() then makes them part of the sequence.
+  // Makes the rows of tokens [n_tokens(), n_tokens() + count) writable (takes spares for shared blocks). context_full when
+  // they do not fit. commit() then makes them part of the sequence.
   Status prepare(std::size_t count);
   void commit(std::size_t count) { n_tokens_ += count; }
 
@@ -59,29 +63,31 @@ class KvCache {
  private:
   struct Block {
     Buffer memory;  // [n_layers, kBlockTokens, row_elements]
-    std::atomic<int> n_users{1};
+    std::mutex mutex;
+    std::atomic<int> n_users{1};  // changed under the mutex
+    Block* spares = nullptr;      // n_users - 1 blocks, chained by next
+    Block* next = nullptr;
   };
-  // Shared pointer of our own: exclusive() must acquire what the other users wrote before they let go.
+  // One use of a block.
   class BlockRef {
    public:
     BlockRef() = default;
     explicit BlockRef(Block* block) : block_(block) {}
-    BlockRef(const BlockRef& other) : block_(other.block_) {
-      if (block_) block_->n_users.fetch_add(1, std::memory_order_relaxed);
-    }
     BlockRef(BlockRef&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
-    BlockRef& operator=(BlockRef other) noexcept {
+    BlockRef& operator=(BlockRef&& other) noexcept {
       std::swap(block_, other.block_);
       return *this;
     }
-    ~BlockRef() {
-      if (block_ && block_->n_users.fetch_sub(1, std::memory_order_acq_rel) == 1) delete block_;
-    }
-    bool exclusive() const { return block_->n_users.load(std::memory_order_acquire) == 1; }
+    ~BlockRef() { release(); }
+
+    // A second use of the same block; `spare` (not null) is kept for the first of the two that writes.
+    BlockRef share(BlockRef spare) const;
+    // Gives this use a block of its own, with the same content if `copy`; nothing when it is the only user.
+    void make_exclusive(bool copy);
     Block* operator->() const { return block_; }
-    explicit operator bool() const { return block_ != nullptr; }
 
    private:
+    void release();
     Block* block_ = nullptr;
   };
   static Result<BlockRef> new_block(const KvLayout& layout);
@@ -90,7 +96,6 @@ class KvCache {
   std::size_t context_length_ = 0;
   std::size_t n_tokens_ = 0;
   std::vector<BlockRef> blocks_;
-  std::vector<BlockRef> spare_;  // one per block shared with a fork, ready for its copy
 };
 
 }  // namespace ponder::core

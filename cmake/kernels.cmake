@@ -15,11 +15,18 @@ set(ponder_flags_neon)
 
 # Those of them that every op has a file for.
 set(PONDER_KERNEL_ISAS)
+foreach(isa avx2 avx512)
+  if(isa IN_LIST PONDER_ISAS)
+    list(APPEND PONDER_KERNEL_ISAS ${isa})
+  endif()
+endforeach()
 
 foreach(isa ${PONDER_KERNEL_ISAS})
   add_library(ponder_kernels_${isa} OBJECT)
   target_link_libraries(ponder_kernels_${isa} PRIVATE ponder_options)
   target_compile_options(ponder_kernels_${isa} PRIVATE ${ponder_flags_${isa}}
+    # GCC's own AVX-512 intrinsics start from an uninitialised vector (_mm512_undefined).
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized -Wno-maybe-uninitialized>
     -fno-exceptions -fno-rtti -fno-threadsafe-statics -ffp-contract=off)
 endforeach()
 

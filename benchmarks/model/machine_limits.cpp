@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstring>
+#include <thread>
 #include <vector>
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -18,6 +19,28 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+// Seconds that n_threads threads take for body(0) .. body(n_tasks - 1); they start together, the caller is one of them.
+template <class F>
+double time_tasks(int n_threads, std::size_t n_tasks, F&& body) {
+  std::atomic<int> n_waiting{0};
+  std::atomic<std::size_t> next{0};
+  Clock::time_point start;
+  const auto work = [&](bool caller) {
+    if (caller) {
+      while (n_waiting.load() < n_threads - 1) std::this_thread::yield();
+      start = Clock::now();
+    }
+    n_waiting.fetch_add(1);
+    while (n_waiting.load() < n_threads) std::this_thread::yield();
+    for (std::size_t i; (i = next.fetch_add(1)) < n_tasks;) body(i);
+  };
+  std::vector<std::thread> threads;
+  for (int i = 1; i < n_threads; ++i) threads.emplace_back(work, false);
+  work(true);
+  for (std::thread& thread : threads) thread.join();
+  return seconds_since(start);
+}
 
 std::uint64_t read_plain(const std::uint64_t* data, std::size_t n) {
   std::uint64_t a = 0, b = 0, c = 0, d = 0;
@@ -87,22 +110,22 @@ __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16"))) double dot_avx51
 #endif
 
 // Best of several runs on all threads.
-double flops(core::ThreadPool& pool, double (*work)(std::size_t), double flops_per_round) {
+double flops(int n_threads, double (*work)(std::size_t), double flops_per_round) {
   constexpr std::size_t kRounds = 2'000'000;
-  const auto n = static_cast<std::size_t>(pool.n_threads());
+  const auto n_tasks = 4 * static_cast<std::size_t>(n_threads);
   std::atomic<double> sink{0};
   double best = 0;
   for (int run = 0; run < 6; ++run) {
-    const auto start = Clock::now();
-    pool.parallel_for(4 * n, [&](std::size_t) { sink.store(work(kRounds), std::memory_order_relaxed); });
-    best = std::max(best, 4 * static_cast<double>(n * kRounds) * flops_per_round / seconds_since(start));
+    const double seconds = time_tasks(
+        n_threads, n_tasks, [&](std::size_t) { sink.store(work(kRounds), std::memory_order_relaxed); });
+    best = std::max(best, static_cast<double>(n_tasks * kRounds) * flops_per_round / seconds);
   }
   return best;
 }
 
 }  // namespace
 
-MachineLimits measure_limits(core::ThreadPool& pool) {
+MachineLimits measure_limits(int n_threads) {
   MachineLimits limits;
   constexpr std::size_t kBytes = std::size_t{512} << 20, kPieceWords = 32 * 1024;  // 256 KiB, as a task of the model
   std::vector<std::uint64_t> buffer(kBytes / sizeof(std::uint64_t), 1);
@@ -112,24 +135,23 @@ MachineLimits measure_limits(core::ThreadPool& pool) {
 #endif
   std::atomic<std::uint64_t> sink{0};
   for (int run = 0; run < 8; ++run) {
-    const auto start = Clock::now();
-    pool.parallel_for(buffer.size() / kPieceWords, [&](std::size_t i) {
+    const double seconds = time_tasks(n_threads, buffer.size() / kPieceWords, [&](std::size_t i) {
       sink.fetch_xor(read(buffer.data() + i * kPieceWords, kPieceWords), std::memory_order_relaxed);
     });
-    limits.read_bytes_per_s = std::max(limits.read_bytes_per_s, static_cast<double>(kBytes) / seconds_since(start));
+    limits.read_bytes_per_s = std::max(limits.read_bytes_per_s, static_cast<double>(kBytes) / seconds);
   }
   constexpr double kChainOps = 2.0 * kChains;
-  limits.f32_flops_per_s = flops(pool, fma_plain, kChainOps);
+  limits.f32_flops_per_s = flops(n_threads, fma_plain, kChainOps);
 #ifdef PONDER_BENCH_X86
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    limits.f32_flops_per_s = flops(pool, fma_avx2, 8 * kChainOps);
+    limits.f32_flops_per_s = flops(n_threads, fma_avx2, 8 * kChainOps);
     limits.f32_isa = "avx2";
   }
   if (__builtin_cpu_supports("avx512f")) {
-    const double avx512 = flops(pool, fma_avx512, 16 * kChainOps);
+    const double avx512 = flops(n_threads, fma_avx512, 16 * kChainOps);
     if (avx512 > limits.f32_flops_per_s) limits.f32_flops_per_s = avx512, limits.f32_isa = "avx512";
   }
-  if (__builtin_cpu_supports("avx512bf16")) limits.bf16_flops_per_s = flops(pool, dot_avx512bf16, 32 * kChainOps);
+  if (__builtin_cpu_supports("avx512bf16")) limits.bf16_flops_per_s = flops(n_threads, dot_avx512bf16, 32 * kChainOps);
 #endif
   return limits;
 }

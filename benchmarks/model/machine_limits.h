@@ -1,7 +1,6 @@
 // What this machine can do at best, measured in the same run as the model: the basis of the shares that the benchmark prints.
+// Stands alone: the ponder program uses it too.
 #pragma once
-
-#include "lib/base/thread_pool.h"
 
 namespace ponder::bench {
 
@@ -15,6 +14,7 @@ struct MachineLimits {
   const char* peak_name() const { return bf16_flops_per_s > 0 ? "bf16 peak (avx512bf16)" : "f32 FMA peak"; }
 };
 
-MachineLimits measure_limits(core::ThreadPool& pool);
+// Takes some seconds on n_threads threads of its own.
+MachineLimits measure_limits(int n_threads);
 
 }  // namespace ponder::bench

@@ -1,4 +1,18 @@
-// Picks the next token from logits. One Sampler per sequence; allocates at creation only.
+// Picks the next token from logits. One Sampler per sequence; allocates at creation and in set_params only.
+//
+// The chain, in this order (as the programs around llama.cpp have it), each link only where its parameter turns it on:
+//   1. logit bias
+//   2. repetition, then frequency and presence penalties
+//   3. DRY
+//   4. the user's sampler; ids that are padding are -inf from here on
+//   5. temperature 0: the largest logit, the lowest id among equals. No link below can change that one, and none runs.
+//   6. mirostat 2: temperature, then mirostat, in place of all that follows
+//   7. top-n-sigma, top-k, typical, top-p, min-p, XTC, each on what the one before has left, at temperature 1
+//   8. temperature, and one draw
+// The formulas and their sources stand in penalties.h and truncation.h.
+//
+// The same seed, logits and history give the same token: sums run in a fixed order, ties go to the lower id, and the
+// generator (random.h) is our own.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +22,7 @@
 #include <vector>
 
 #include "lib/base/status.h"
+#include "lib/session/truncation.h"
 #include "lib/text/tokenizer.h"
 
 namespace ponder::core {
@@ -29,7 +44,7 @@ struct SamplingParams {
   float typical_p = 0;          // 0 or >= 1: off
   float top_n_sigma = 0;
   float xtc_probability = 0;
-  float xtc_threshold = 0.1f;
+  float xtc_threshold = 0.1f;   // above 0.5: off
   std::int32_t mirostat = 0;    // 0 or 2
   float mirostat_tau = 5.0f;
   float mirostat_eta = 0.1f;
@@ -41,10 +56,15 @@ struct SamplingParams {
   float dry_base = 1.75f;
   std::int32_t dry_allowed_length = 2;
   std::int32_t dry_last_n = -1;
-  std::vector<std::pair<TokenId, float>> logit_bias;
+  std::vector<std::pair<TokenId, float>> logit_bias;  // added; -inf bans the token
   std::uint64_t seed = 0;
   UserSampler user_sampler;
 
+  bool penalises() const {
+    return penalty_last_n != 0 && ((repetition_penalty != 0 && repetition_penalty != 1) || presence_penalty != 0 ||
+                                   frequency_penalty != 0);
+  }
+  bool has_dry() const { return dry_multiplier > 0 && dry_last_n != 0; }
   Status validate(std::size_t vocab_size) const;
 };
 
@@ -56,18 +76,22 @@ struct TokenLogprob {
 class Sampler {
  public:
   // n_ids: ids from here on are padding of the vocabulary and never picked (tokenizer's n_ids, or vocab_size).
-  static Result<Sampler> create(const SamplingParams& params, std::size_t vocab_size, std::size_t n_ids);
+  // tokenizer: knows DRY's sequence breakers; may be null (none). Used by set_params too, so it must outlive the sampler.
+  static Result<Sampler> create(const SamplingParams& params, std::size_t vocab_size, std::size_t n_ids,
+                                const Tokenizer* tokenizer = nullptr);
 
   // `logits` [vocab_size] is not changed. history: all tokens of the sequence so far (for penalties).
-  // numeric when no finite logit is left or one is NaN: the message says at which id.
+  // numeric when no finite logit is left or one is NaN or +inf: the message says at which id.
   Result<TokenId> pick(std::span<const float> logits, std::span<const TokenId> history);
 
-  // Log-probabilities of the last pick's logits before temperature and penalties: the picked id's, and the best `n`.
+  // Log-probabilities of the last pick's logits before temperature and penalties: the picked id's, and the best `n`,
+  // best first, equal ones by id.
   static float logprob(std::span<const float> logits, TokenId id);
   static void top_logprobs(std::span<const float> logits, std::size_t n, std::vector<TokenLogprob>& out);
 
   const SamplingParams& params() const { return params_; }
-  Status set_params(const SamplingParams& params);  // keeps the random state unless the seed changes
+  // Keeps the random state unless the seed changes, and mirostat's unless it is turned on or its tau changes.
+  Status set_params(const SamplingParams& params);
   // Random and mirostat state, for save and restore.
   struct State {
     std::uint64_t rng[2] = {0, 0};
@@ -75,16 +99,24 @@ class Sampler {
   };
   State state() const { return state_; }
   void set_state(const State& state) { state_ = state; }
-  void reseed(std::uint64_t seed);
+  void reseed(std::uint64_t seed);  // as at creation, mirostat's state too
 
  private:
+  Status check(std::string_view what) const;
+  TokenId greedy() const;
+  TokenId mirostat();
+  // One of the candidates with its probability at `temperature`.
+  TokenId draw();
+
   SamplingParams params_;
   std::size_t vocab_size_ = 0;
   std::size_t n_ids_ = 0;
+  const Tokenizer* tokenizer_ = nullptr;
   State state_;
-  std::vector<float> logits_;
-  std::vector<TokenLogprob> candidates_;
-  std::vector<TokenLogprob> scratch_;
+  std::vector<float> logits_;             // [vocab_size]
+  Candidates candidates_;                 // reserved: n_ids
+  std::vector<std::int32_t> counts_;      // [vocab_size], zero between picks; empty without penalties and DRY
+  std::vector<std::uint8_t> is_breaker_;  // [vocab_size]; empty without DRY
 };
 
 }  // namespace ponder::core

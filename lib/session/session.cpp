@@ -55,7 +55,7 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Runtime> 
   const Tokenizer* tokenizer = st.model->tokenizer().get();
   const auto vocab_size = static_cast<std::size_t>(config.vocab_size);
   const std::size_t n_ids = tokenizer ? std::min(vocab_size, tokenizer->n_ids()) : vocab_size;
-  PONDER_ASSIGN(st.sampler, Sampler::create({}, vocab_size, n_ids));
+  PONDER_ASSIGN(st.sampler, Sampler::create({}, vocab_size, n_ids, tokenizer));
   PONDER_ASSIGN(st.reasoning, Reasoning::create(tokenizer));
   if (tokenizer) st.detokenizer.emplace(st.model->tokenizer());
   const GenerationConfig& generation = st.model->generation_config();

@@ -75,6 +75,8 @@ Result<Sampler> Sampler::create(const SamplingParams& params, std::size_t vocab_
   sampler.tokenizer_ = tokenizer;
   sampler.logits_.resize(vocab_size);
   sampler.candidates_.reserve(n_ids);
+  for (std::size_t id = 0; tokenizer && id < n_ids; ++id)
+    if (!tokenizer->has_token(static_cast<TokenId>(id))) sampler.holes_.push_back(static_cast<TokenId>(id));
   PONDER_TRY(sampler.set_params(params));
   sampler.reseed(params.seed);
   return sampler;
@@ -97,22 +99,25 @@ void Sampler::reseed(std::uint64_t seed) {
   state_.mirostat_mu = 2 * params_.mirostat_tau;  // the authors' start
 }
 
-Result<TokenId> Sampler::pick(std::span<const float> logits, std::span<const TokenId> history) {
+Result<TokenId> Sampler::pick(std::span<const float> logits, std::span<const TokenId> history, TokenId banned) {
   std::copy(logits.begin(), logits.end(), logits_.begin());
   PONDER_TRY(check("logits"));
   for (const auto& [id, bias] : params_.logit_bias) logits_[static_cast<std::size_t>(id)] += bias;
   if (params_.penalises())
     apply_penalties(logits_, last_tokens(history, params_.penalty_last_n), params_, counts_);
   if (params_.has_dry()) apply_dry(logits_, last_tokens(history, params_.dry_last_n), params_, is_breaker_, counts_);
-  std::fill(logits_.begin() + static_cast<std::ptrdiff_t>(n_ids_), logits_.end(), -kInf);
-
+  mask(banned);
   if (const UserSampler& user = params_.user_sampler; user.fn) {
     TokenId id = -1;
     if (user.fn(user.user_data, logits_.data(), vocab_size_, &id) != 0)
       return Status(Code::cancelled, "the user's sampler asked to stop");
-    if (id >= 0 && static_cast<std::size_t>(id) < n_ids_) return id;
-    if (id != -1) return fail(Code::invalid_argument, "the user's sampler chose id {}, want 0 to {}", id, n_ids_ - 1);
-    std::fill(logits_.begin() + static_cast<std::ptrdiff_t>(n_ids_), logits_.end(), -kInf);
+    const bool can_be =
+        id >= 0 && static_cast<std::size_t>(id) < n_ids_ && id != banned && !std::binary_search(holes_.begin(), holes_.end(), id);
+    if (can_be) return id;
+    if (id != -1)
+      return fail(Code::invalid_argument, "the user's sampler chose id {}, want one of 0 to {} that is a token and not banned",
+                  id, n_ids_ - 1);
+    mask(banned);
   }
   PONDER_TRY(check("logits after bias, penalties and the user's sampler"));
 
@@ -130,6 +135,12 @@ Result<TokenId> Sampler::pick(std::span<const float> logits, std::span<const Tok
   if (p.xtc_probability > 0 && p.xtc_threshold <= 0.5f && next_uniform(state_.rng) < p.xtc_probability)
     exclude_top_choices(candidates_, p.xtc_threshold);
   return draw();
+}
+
+void Sampler::mask(TokenId banned) {
+  std::fill(logits_.begin() + static_cast<std::ptrdiff_t>(n_ids_), logits_.end(), -kInf);
+  for (TokenId id : holes_) logits_[static_cast<std::size_t>(id)] = -kInf;
+  if (banned >= 0) logits_[static_cast<std::size_t>(banned)] = -kInf;
 }
 
 Status Sampler::check(std::string_view what) const {

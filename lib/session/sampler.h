@@ -4,7 +4,7 @@
 //   1. logit bias
 //   2. repetition, then frequency and presence penalties
 //   3. DRY
-//   4. the user's sampler; ids that are padding are -inf from here on
+//   4. the user's sampler; ids that are padding or banned are -inf from here on
 //   5. temperature 0: the largest logit, the lowest id among equals. No link below can change that one, and none runs.
 //   6. mirostat 2: temperature, then mirostat, in place of all that follows
 //   7. top-n-sigma, top-k, typical, top-p, min-p, XTC, each on what the one before has left, at temperature 1
@@ -76,13 +76,15 @@ struct TokenLogprob {
 class Sampler {
  public:
   // n_ids: ids from here on are padding of the vocabulary and never picked (tokenizer's n_ids, or vocab_size).
-  // tokenizer: knows DRY's sequence breakers; may be null (none). Used by set_params too, so it must outlive the sampler.
+  // tokenizer: knows further ids without a token, which are padding too, and DRY's sequence breakers; may be null (none).
+  // Used by set_params, so it must outlive the sampler.
   static Result<Sampler> create(const SamplingParams& params, std::size_t vocab_size, std::size_t n_ids,
                                 const Tokenizer* tokenizer = nullptr);
 
-  // `logits` [vocab_size] is not changed. history: all tokens of the sequence so far (for penalties).
+  // `logits` [vocab_size] is not changed. history: all tokens of the sequence so far (for penalties). banned: an id that
+  // must not be picked this time, or -1.
   // numeric when no finite logit is left or one is NaN or +inf: the message says at which id.
-  Result<TokenId> pick(std::span<const float> logits, std::span<const TokenId> history);
+  Result<TokenId> pick(std::span<const float> logits, std::span<const TokenId> history, TokenId banned = -1);
 
   // Log-probabilities of the last pick's logits before temperature and penalties: the picked id's, and the best `n`,
   // best first, equal ones by id.
@@ -103,6 +105,7 @@ class Sampler {
 
  private:
   Status check(std::string_view what) const;
+  void mask(TokenId banned);
   TokenId greedy() const;
   TokenId mirostat();
   // One of the candidates with its probability at `temperature`.
@@ -113,6 +116,7 @@ class Sampler {
   std::size_t n_ids_ = 0;
   const Tokenizer* tokenizer_ = nullptr;
   State state_;
+  std::vector<TokenId> holes_;            // padding below n_ids
   std::vector<float> logits_;             // [vocab_size]
   Candidates candidates_;                 // reserved: n_ids
   std::vector<std::int32_t> counts_;      // [vocab_size], zero between picks; empty without penalties and DRY

@@ -26,6 +26,16 @@ class FolderSource final : public FileSource {
     return std::filesystem::exists(folder_ / to_path(name), error) && !error;
   }
 
+  Status check() const override {
+    std::error_code error;
+    if (std::filesystem::is_directory(folder_, error)) return {};
+    if (std::filesystem::exists(folder_, error) && !error)
+      return fail(Code::not_found, "{}: a file, wanted the folder of a checkpoint", describe());
+    if (error && error != std::errc::no_such_file_or_directory && error != std::errc::not_a_directory)
+      return fail(Code::io, "{}: cannot look: {}", describe(), error.message());
+    return fail(Code::not_found, "{}: no such folder", describe());
+  }
+
   std::string describe() const override {
     const std::u8string text = folder_.u8string();
     return {text.begin(), text.end()};

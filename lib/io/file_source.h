@@ -30,6 +30,7 @@ class FileSource {
   // `name` is relative, with '/' between parts; names that leave the source ("../x", absolute) are refused.
   virtual Result<FileView> open(std::string_view name) const = 0;
   virtual bool exists(std::string_view name) const = 0;
+  virtual Status check() const { return {}; }  // not_found when there is no such folder: a plainer message than open()'s
   virtual std::string describe() const = 0;  // for messages: the folder, or "memory"
 };
 

@@ -19,6 +19,7 @@ constexpr std::size_t kMaxHeaderDepth = 16;            // 3 by the format; __met
 constexpr std::string_view kMetadata = "__metadata__";
 constexpr std::string_view kIndexFile = "model.safetensors.index.json";
 constexpr std::string_view kSingleFile = "model.safetensors";
+constexpr std::size_t kMaxMissing = 2048;              // bytes of names of missing shards in a message
 
 std::optional<DType> dtype_by_name(std::string_view name) {
   for (DType type : {DType::f32, DType::f16, DType::bf16, DType::f8_e4m3, DType::f64, DType::i8, DType::u8, DType::i16,
@@ -48,13 +49,15 @@ struct Entry {
   std::optional<DType> type;
   std::optional<Shape> shape;
   std::optional<std::pair<std::uint64_t, std::uint64_t>> offsets;
+  std::string unusable;  // why, if it is
+
+  bool has_type() const { return type || !unusable.empty(); }
 };
 
 // Reads the header: {"name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, ...}.
 class HeaderReader final : public JsonEvents {
  public:
   std::vector<Entry> take() { return std::move(entries_); }
-  Code code() const { return code_; }
   std::string error() const override { return error_; }
 
   bool null() override { return skipped() || unexpected("null"); }
@@ -64,11 +67,11 @@ class HeaderReader final : public JsonEvents {
     if (skipped()) return true;
     if (place_ != Place::list) return unexpected("a number");
     if (value < 0) return stop(fmt::format("{}: {} holds {}, want 0 or more", name(), field_, value));
-    numbers_.push_back(value);
-    if (field_ == "shape" && numbers_.size() > Shape::kMaxDims) {
-      code_ = Code::unsupported;
-      return stop(fmt::format("{}: more than {} dimensions", name(), Shape::kMaxDims));
+    if (field_ == "shape" && numbers_.size() == Shape::kMaxDims) {
+      entries_.back().unusable = fmt::format("more than {} dimensions are not supported", Shape::kMaxDims);
+      return true;
     }
+    numbers_.push_back(value);
     if (field_ == "data_offsets" && numbers_.size() > 2) return stop(name() + ": data_offsets wants 2 numbers");
     return true;
   }
@@ -76,10 +79,8 @@ class HeaderReader final : public JsonEvents {
     if (skipped()) return true;
     if (place_ != Place::tensor || field_ != "dtype") return unexpected("a string");
     entries_.back().type = dtype_by_name(value);
-    if (!entries_.back().type) {
-      code_ = Code::unsupported;
-      return stop(fmt::format("{}: dtype {} is not supported", name(), value.substr(0, 40)));
-    }
+    if (!entries_.back().type)
+      entries_.back().unusable = fmt::format("dtype {} is not supported", value.substr(0, 40));
     return true;
   }
   bool start_object() override {
@@ -101,12 +102,12 @@ class HeaderReader final : public JsonEvents {
         pending_skip_ = true;
         return true;
       }
-      entries_.push_back({std::move(key), {}, {}, {}});
+      entries_.push_back({std::move(key), {}, {}, {}, {}});
       return true;
     }
     field_ = std::move(key);
     const Entry& entry = entries_.back();
-    if ((field_ == "dtype" && entry.type) || (field_ == "shape" && entry.shape) ||
+    if ((field_ == "dtype" && entry.has_type()) || (field_ == "shape" && entry.shape) ||
         (field_ == "data_offsets" && entry.offsets))
       return stop(fmt::format("{}: {} given twice", name(), field_));
     pending_skip_ = field_ != "dtype" && field_ != "shape" && field_ != "data_offsets";
@@ -120,7 +121,7 @@ class HeaderReader final : public JsonEvents {
     }
     place_ = Place::header;
     const Entry& entry = entries_.back();
-    if (!entry.type) return stop(name() + ": no dtype");
+    if (!entry.has_type()) return stop(name() + ": no dtype");
     if (!entry.shape) return stop(name() + ": no shape");
     if (!entry.offsets) return stop(name() + ": no data_offsets");
     return true;
@@ -179,7 +180,6 @@ class HeaderReader final : public JsonEvents {
   std::vector<std::int64_t> numbers_;
   std::string field_;
   std::string error_;
-  Code code_ = Code::bad_file;
   Place place_ = Place::outside;
   std::size_t skip_ = 0;
   bool pending_skip_ = false;
@@ -208,8 +208,7 @@ Result<Safetensors> Safetensors::parse(FileView file) {
   if (!header.starts_with('{')) return fail(Code::bad_file, "{}: the header does not begin with '{{'", what);
 
   HeaderReader reader;
-  if (Status status = parse_json_events(header, what, reader, {kMaxHeaderBytes, kMaxHeaderDepth}); !status.ok())
-    return Status(reader.code(), status.message());
+  PONDER_TRY(parse_json_events(header, what, reader, {kMaxHeaderBytes, kMaxHeaderDepth}));
   std::vector<Entry> entries = reader.take();
   std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.offsets < b.offsets; });
 
@@ -221,12 +220,14 @@ Result<Safetensors> Safetensors::parse(FileView file) {
     if (begin > end || end > data.size())
       return fail(Code::bad_file, "{}: {}: data_offsets [{}, {}] in {} bytes of data", what, entry.name, begin, end,
                   data.size());
-    const std::optional<std::uint64_t> size_bytes = tensor_bytes(*entry.shape, *entry.type);
-    if (!size_bytes)
-      return fail(Code::bad_file, "{}: {}: shape {} is too large", what, entry.name, entry.shape->to_string());
-    if (*size_bytes != end - begin)
-      return fail(Code::bad_file, "{}: {}: {} bytes of data, {} {} wants {}", what, entry.name, end - begin,
-                  dtype_name(*entry.type), entry.shape->to_string(), *size_bytes);
+    if (entry.unusable.empty()) {
+      const std::optional<std::uint64_t> size_bytes = tensor_bytes(*entry.shape, *entry.type);
+      if (!size_bytes)
+        return fail(Code::bad_file, "{}: {}: shape {} is too large", what, entry.name, entry.shape->to_string());
+      if (*size_bytes != end - begin)
+        return fail(Code::bad_file, "{}: {}: {} bytes of data, {} {} wants {}", what, entry.name, end - begin,
+                    dtype_name(*entry.type), entry.shape->to_string(), *size_bytes);
+    }
     if (begin < end_of_last)
       return fail(Code::bad_file, "{}: {}: begins at byte {}, inside the tensor that ends at {}", what, entry.name,
                   begin, end_of_last);
@@ -234,6 +235,10 @@ Result<Safetensors> Safetensors::parse(FileView file) {
       return fail(Code::bad_file, "{}: {}: begins at byte {}, the tensor before it ends at {}", what, entry.name, begin,
                   end_of_last);
     end_of_last = end;
+    if (!entry.unusable.empty()) {
+      result.unusable_.push_back({std::move(entry.name), std::move(entry.unusable)});
+      continue;
+    }
     result.tensors_.push_back({std::move(entry.name), *entry.type, *entry.shape,
                                data.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin))});
   }
@@ -249,6 +254,8 @@ const TensorInfo* Safetensors::find(std::string_view name) const {
   const auto found = by_name_.find(name);
   return found == by_name_.end() ? nullptr : &tensors_[found->second];
 }
+
+bool Checkpoint::exists(const FileSource& source) { return source.exists(kIndexFile) || source.exists(kSingleFile); }
 
 Result<Checkpoint> Checkpoint::open(const FileSource& source) {
   Checkpoint checkpoint;
@@ -269,6 +276,7 @@ Result<Checkpoint> Checkpoint::open(const FileSource& source) {
     PONDER_ASSIGN(auto shard, open_shard(kSingleFile));
     checkpoint.shards_.push_back(shard);
     for (const TensorInfo& tensor : shard->tensors()) add(tensor);
+    checkpoint.unusable_ = shard->unusable();
     return checkpoint;
   }
 
@@ -284,6 +292,7 @@ Result<Checkpoint> Checkpoint::open(const FileSource& source) {
   };
   std::unordered_map<std::string_view, std::size_t> shard_by_name;
   std::vector<Shard> shards;  // in the order in which weight_map names them first
+  std::string missing;
   for (const auto& [tensor, shard_name] : weight_map->as_object()) {
     if (!shard_name.is_string())
       return fail(Code::bad_file, "{}: weight_map: {}: {}, want a string", index_file.name, tensor,
@@ -294,22 +303,26 @@ Result<Checkpoint> Checkpoint::open(const FileSource& source) {
       if (!check_file_name(name).ok())
         return fail(Code::bad_file, "{}: weight_map: {}: shard '{}' is not inside the checkpoint", index_file.name,
                     tensor, name);
-      if (!source.exists(name))
-        return fail(Code::not_found, "{}: {} is missing; {} wants it for {}", source.describe(), name, kIndexFile,
-                    tensor);
-      PONDER_ASSIGN(auto file, open_shard(name));
-      shards.push_back({std::move(file), {}});
+      shards.emplace_back();
+      if (source.exists(name)) {
+        PONDER_ASSIGN(shards.back().file, open_shard(name));
+      } else if (missing.size() < kMaxMissing) {
+        missing += fmt::format("{}{} (wanted for {})", missing.empty() ? "" : ", ", name, tensor);
+      }
     }
-    Shard& shard = shards[known->second];
-    if (!shard.file->find(tensor))
-      return fail(Code::bad_file, "{}: no tensor {}, which {} places there", shard.file->file().name, tensor,
-                  kIndexFile);
-    shard.wanted.insert(tensor);
+    shards[known->second].wanted.insert(tensor);
   }
-  for (const Shard& shard : shards) {
+  if (!missing.empty())
+    return fail(Code::not_found, "{}: shards that {} names are missing: {}", source.describe(), kIndexFile, missing);
+  for (Shard& shard : shards) {
     checkpoint.shards_.push_back(shard.file);
     for (const TensorInfo& tensor : shard.file->tensors())
-      if (shard.wanted.contains(tensor.name)) add(tensor);
+      if (shard.wanted.erase(tensor.name) > 0) add(tensor);
+    for (const UnusableTensor& tensor : shard.file->unusable())
+      if (shard.wanted.erase(tensor.name) > 0) checkpoint.unusable_.push_back(tensor);
+    for (const std::string_view name : shard.wanted)
+      checkpoint.unusable_.push_back(
+          {std::string(name), fmt::format("missing from {}, where {} places it", shard.file->file().name, kIndexFile)});
   }
   return checkpoint;
 }

@@ -22,6 +22,12 @@ struct TensorInfo {
   std::span<const std::byte> bytes;  // points into the file; size == shape x element size, checked
 };
 
+// A tensor that a file names and that cannot be read. Only those who want it fail: a surplus one does no harm.
+struct UnusableTensor {
+  std::string name;
+  std::string reason;  // "dtype F8_E5M2 is not supported"
+};
+
 // One .safetensors file.
 class Safetensors {
  public:
@@ -31,18 +37,20 @@ class Safetensors {
   Safetensors(const Safetensors&) = delete;  // by_name_ points into tensors_
   Safetensors& operator=(const Safetensors&) = delete;
 
-  // Checks: header length within the file, JSON valid and not too deep, known dtypes, at most four dimensions (a
-  // tensor with more is refused by name), no negative or overflowing size, offsets in order inside the data, no
-  // overlap and no hole, size equal to shape x dtype, no name twice.
+  // Checks: header length within the file, JSON valid and not too deep, no negative or overflowing size, offsets in
+  // order inside the data, no overlap and no hole, size equal to shape x dtype, no name twice. A tensor of unknown dtype
+  // or of more than four dimensions is unusable.
   static Result<Safetensors> parse(FileView file);
 
   const std::vector<TensorInfo>& tensors() const { return tensors_; }  // in the order of their bytes
+  const std::vector<UnusableTensor>& unusable() const { return unusable_; }
   const TensorInfo* find(std::string_view name) const;
   const FileView& file() const { return file_; }
 
  private:
   FileView file_;
   std::vector<TensorInfo> tensors_;
+  std::vector<UnusableTensor> unusable_;
   std::unordered_map<std::string_view, std::size_t> by_name_;
 };
 
@@ -51,9 +59,12 @@ class Safetensors {
 class Checkpoint {
  public:
   static Result<Checkpoint> open(const FileSource& source);
+  static bool exists(const FileSource& source);  // an index or model.safetensors is there
 
   const TensorInfo* find(std::string_view name) const;
   const std::vector<const TensorInfo*>& tensors() const { return order_; }
+  // Named by the files, but of a kind that is not supported, or not in the shard where the index places it.
+  const std::vector<UnusableTensor>& unusable() const { return unusable_; }
   std::size_t total_bytes() const { return total_bytes_; }  // of the tensors, without headers
   const std::vector<std::shared_ptr<const Safetensors>>& shards() const { return shards_; }
 
@@ -61,6 +72,7 @@ class Checkpoint {
   std::vector<std::shared_ptr<const Safetensors>> shards_;
   std::unordered_map<std::string_view, const TensorInfo*> by_name_;
   std::vector<const TensorInfo*> order_;
+  std::vector<UnusableTensor> unusable_;
   std::size_t total_bytes_ = 0;
 };
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
+#include <map>
 #include <unordered_set>
 #include <utility>
 
@@ -23,9 +25,8 @@ struct Scope {
   bool mtp = false;
 
   Component component(Component own) const { return mtp ? Component::mtp : own; }
-  Weight matrix(const std::string& name, std::int64_t n_out, std::int64_t n_in, Component own,
-                bool may_be_fp8 = true) const {
-    return binder.matrix(name, n_out, n_in, component(own), may_be_fp8);
+  Weight matrix(const std::string& name, std::int64_t n_out, std::int64_t n_in, Component own) const {
+    return binder.matrix(name, n_out, n_in, component(own));
   }
   const float* vector(const std::string& name, std::int64_t n, Component own) const {
     return binder.vector(name, n, component(own));
@@ -61,12 +62,13 @@ void bind_gqa(const Config& c, const Scope& s, const std::string& at, AttentionW
   w.q_proj = s.matrix(at + "q_proj.weight", q_rows, d, kind);
   w.k_proj = s.matrix(at + "k_proj.weight", kv_rows, d, kind);
   w.v_proj = s.matrix(at + "v_proj.weight", kv_rows, d, kind);
-  if (c.architecture == Architecture::qwen2) {
+  if (c.architecture == Architecture::qwen2 || c.attention_bias) {
     w.q_proj_bias = s.vector(at + "q_proj.bias", q_rows, kind);
     w.k_proj_bias = s.vector(at + "k_proj.bias", kv_rows, kind);
     w.v_proj_bias = s.vector(at + "v_proj.bias", kv_rows, kind);
   }
   w.o_proj = s.matrix(at + "o_proj.weight", d, q_rows, kind);
+  if (c.attention_bias) w.o_proj_bias = s.vector(at + "o_proj.bias", d, kind);
 }
 
 void bind_mlp(const Scope& s, const std::string& at, std::int64_t d, std::int64_t inner, Component kind,
@@ -77,7 +79,7 @@ void bind_mlp(const Scope& s, const std::string& at, std::int64_t d, std::int64_
 }
 
 void bind_moe(const Config& c, const Scope& s, const std::string& at, MoeWeights& w) {
-  w.gate = s.matrix(at + "gate.weight", c.n_routed_experts, c.hidden_size, Component::router, false);
+  w.gate = s.matrix(at + "gate.weight", c.n_routed_experts, c.hidden_size, Component::router);
   if (c.topk_method == TopkMethod::noaux_tc)
     w.e_score_correction_bias = s.vector(at + "gate.e_score_correction_bias", c.n_routed_experts, Component::router);
   for (std::int64_t e = 0; e < c.n_routed_experts && s.binder.go_on(); ++e) {
@@ -90,13 +92,13 @@ void bind_moe(const Config& c, const Scope& s, const std::string& at, MoeWeights
              Component::shared_experts, w.shared_experts);
 }
 
-void bind_layer(const Config& c, const Scope& s, std::int64_t layer, LayerWeights& w) {
+void bind_layer(const Config& c, const Scope& s, std::int64_t layer, bool is_moe, LayerWeights& w) {
   const std::string at = fmt::format("model.layers.{}.", layer);
   w.input_layernorm = s.vector(at + "input_layernorm.weight", c.hidden_size, Component::norms);
   if (c.is_mla()) bind_mla(c, s, at + "self_attn.", w.self_attn);
   else bind_gqa(c, s, at + "self_attn.", w.self_attn);
   w.post_attention_layernorm = s.vector(at + "post_attention_layernorm.weight", c.hidden_size, Component::norms);
-  if (c.is_moe_layer(layer)) bind_moe(c, s, at + "mlp.", w.moe);
+  if (is_moe) bind_moe(c, s, at + "mlp.", w.moe);
   else bind_mlp(s, at + "mlp.", c.hidden_size, c.intermediate_size, Component::dense_ffn, w.mlp);
 }
 
@@ -112,20 +114,24 @@ void bind_mtp(const Config& c, const Scope& s, ModelWeights& weights) {
   // The official files repeat the main model's embedding and head here; a checkpoint may leave the copies out.
   const std::string embed = at + "embed_tokens.weight", head = at + "shared_head.head.weight";
   w.embed_tokens = weights.embed_tokens;
-  if (s.binder.has(embed)) w.embed_tokens = s.matrix(embed, c.vocab_size, d, Component::mtp, false);
+  if (s.binder.has(embed)) w.embed_tokens = s.matrix(embed, c.vocab_size, d, Component::mtp);
   w.shared_head = weights.lm_head;
   if (s.binder.has(head)) w.shared_head = s.matrix(head, c.vocab_size, d, Component::mtp);
-  bind_layer(c, s, c.num_hidden_layers, w.layer);
+  // A MoE layer, whatever moe_layer_freq makes of its index; a dense one is taken as it is.
+  const bool is_dense = c.n_routed_experts == 0 || s.binder.has(at + "mlp.gate_proj.weight");
+  bind_layer(c, s, c.num_hidden_layers, !is_dense, w.layer);
 }
 
 // Finds tensors in a checkpoint and keeps account of what is missing, wrong or not used.
 class CheckpointBinder final : public TensorBinder {
  public:
   CheckpointBinder(const Checkpoint& checkpoint, const LoadOptions& options, bool with_data, ModelWeights& weights)
-      : checkpoint_(checkpoint), options_(options), with_data_(with_data), weights_(weights) {}
+      : checkpoint_(checkpoint), options_(options), with_data_(with_data), weights_(weights) {
+    for (const UnusableTensor& tensor : checkpoint.unusable()) unusable_.emplace(tensor.name, tensor.reason);
+  }
 
-  Weight matrix(const std::string& name, std::int64_t n_out, std::int64_t n_in, Component component,
-                bool may_be_fp8) override {
+  // FP8 or not is decided per tensor, by its dtype.
+  Weight matrix(const std::string& name, std::int64_t n_out, std::int64_t n_in, Component component) override {
     const TensorInfo* info = want(name, Shape{n_out, n_in});
     if (!info) return {};
     Weight weight;
@@ -134,9 +140,8 @@ class CheckpointBinder final : public TensorBinder {
     weight.n_out = to_size(n_out);
     weight.n_in = to_size(n_in);
     const bool is_fp8 = info->type == DType::f8_e4m3;
-    if (!(is_fp8 ? may_be_fp8 : info->type == DType::bf16 || info->type == DType::f16 || info->type == DType::f32)) {
-      problem(fmt::format("{}: dtype {}, wanted {}", name, dtype_name(info->type),
-                          may_be_fp8 ? "BF16, F16, F32 or F8_E4M3" : "BF16, F16 or F32"));
+    if (!is_fp8 && info->type != DType::bf16 && info->type != DType::f16 && info->type != DType::f32) {
+      problem(fmt::format("{}: dtype {}, wanted BF16, F16, F32 or F8_E4M3", name, dtype_name(info->type)));
       return {};
     }
     bound(*info, component, n_out * n_in);
@@ -200,22 +205,28 @@ class CheckpointBinder final : public TensorBinder {
   }
 
   void warn_surplus(const Config& config, std::vector<std::string>& warnings) const {
-    std::vector<std::string_view> other;
+    std::vector<std::string> other;
     std::size_t n_inv_freq = 0, n_mtp = 0;
+    std::int64_t first_mtp = std::numeric_limits<std::int64_t>::max();
     for (const TensorInfo* info : checkpoint_.tensors()) {
       if (used_.count(info)) continue;
-      if (info->name.ends_with("rotary_emb.inv_freq")) ++n_inv_freq;
-      else if (layer_of(info->name) >= config.num_hidden_layers) ++n_mtp;
-      else if (info->name == "lm_head.weight")
+      if (info->name.ends_with("rotary_emb.inv_freq")) {
+        ++n_inv_freq;
+      } else if (const std::int64_t layer = layer_of(info->name); layer >= config.num_hidden_layers) {
+        ++n_mtp;
+        first_mtp = std::min(first_mtp, layer);
+      } else if (info->name == "lm_head.weight") {
         warnings.push_back("lm_head.weight is not used: tie_word_embeddings makes embed_tokens the head");
-      else other.push_back(info->name);
+      } else {
+        other.push_back(fmt::format("{} is not used", info->name));
+      }
     }
+    for (const auto& [name, reason] : unusable_) other.push_back(fmt::format("{} is not used: {}", name, reason));
     if (n_inv_freq) warnings.push_back(fmt::format("{} rotary_emb.inv_freq tensors are not used", n_inv_freq));
     if (n_mtp)
-      warnings.push_back(fmt::format("{} tensors of layers from {} on (multi-token prediction) are not used", n_mtp,
-                                     config.num_hidden_layers));
-    for (std::size_t i = 0; i < other.size() && i < kListedNames; ++i)
-      warnings.push_back(fmt::format("{} is not used", other[i]));
+      warnings.push_back(
+          fmt::format("{} tensors of layers from {} on (multi-token prediction) are not used", n_mtp, first_mtp));
+    for (std::size_t i = 0; i < other.size() && i < kListedNames; ++i) warnings.push_back(other[i]);
     if (other.size() > kListedNames)
       warnings.push_back(fmt::format("and {} more tensors are not used", other.size() - kListedNames));
   }
@@ -243,7 +254,8 @@ class CheckpointBinder final : public TensorBinder {
     if (!go_on()) return nullptr;
     const TensorInfo* info = checkpoint_.find(name);
     if (!info) {
-      problem(fmt::format("{}: missing, wanted {}", name, shape.to_string()));
+      const auto reason = unusable_.extract(name);
+      problem(fmt::format("{}: {}, wanted {}", name, reason ? reason.mapped() : "missing", shape.to_string()));
       return nullptr;
     }
     used_.insert(info);
@@ -284,6 +296,7 @@ class CheckpointBinder final : public TensorBinder {
   bool with_data_;
   ModelWeights& weights_;
   std::unordered_set<const TensorInfo*> used_;
+  std::map<std::string_view, std::string_view> unusable_;  // name, reason; without those that were wanted
   std::vector<BoundTensor> bound_;
   std::vector<std::string> problems_;
   std::size_t n_problems_ = 0;
@@ -302,6 +315,14 @@ bool wants_mtp(const Config& config, const Checkpoint& checkpoint) {
   for (const char* name : {"eh_proj.weight", "enorm.weight", "hnorm.weight"})
     if (checkpoint.find(at + name)) return true;
   return false;
+}
+
+void warn_mtp(const Config& config, bool has_mtp, std::vector<std::string>& warnings) {
+  if (config.num_nextn_predict_layers > 0 && !has_mtp)
+    warnings.push_back("num_nextn_predict_layers is set, but the checkpoint has no such layer");
+  if (config.num_nextn_predict_layers > 1)
+    warnings.push_back(
+        fmt::format("num_nextn_predict_layers is {}, only the first such layer is used", config.num_nextn_predict_layers));
 }
 
 void add_unique(std::vector<std::int32_t>& ids, const std::vector<std::int32_t>& more) {
@@ -325,11 +346,11 @@ std::string_view builtin_template(Architecture architecture, const Tokenizer& to
 void bind_weights(const Config& config, bool with_mtp, TensorBinder& binder, ModelWeights& weights) {
   const Scope s{binder};
   weights.embed_tokens =
-      s.matrix("model.embed_tokens.weight", config.vocab_size, config.hidden_size, Component::embedding, false);
+      s.matrix("model.embed_tokens.weight", config.vocab_size, config.hidden_size, Component::embedding);
   weights.layers.reserve(to_size(config.num_hidden_layers));
   for (std::int64_t layer = 0; layer < config.num_hidden_layers && binder.go_on(); ++layer) {
     weights.layers.emplace_back();
-    bind_layer(config, s, layer, weights.layers.back());
+    bind_layer(config, s, layer, config.is_moe_layer(layer), weights.layers.back());
   }
   weights.norm = s.vector("model.norm.weight", config.hidden_size, Component::norms);
   weights.lm_head = weights.embed_tokens;
@@ -340,6 +361,7 @@ void bind_weights(const Config& config, bool with_mtp, TensorBinder& binder, Mod
 
 Result<std::shared_ptr<const Model>> ModelLoader::load(const FileSource& source, const LoadOptions& options) {
   std::shared_ptr<Model> model(new Model);
+  PONDER_TRY(source.check());
   PONDER_ASSIGN(const Json json, read_json(source, "config.json"));
   PONDER_ASSIGN(model->config_, Config::parse(json));
   Config& config = model->config_;
@@ -351,8 +373,7 @@ Result<std::shared_ptr<const Model>> ModelLoader::load(const FileSource& source,
   bind_weights(config, has_mtp && options.load_mtp, binder, model->weights_);
   PONDER_TRY(binder.status());
   binder.warn_surplus(config, model->report_.warnings);
-  if (config.num_nextn_predict_layers > 0 && !has_mtp)
-    model->report_.warnings.push_back("num_nextn_predict_layers is set, but the checkpoint has no such layer");
+  warn_mtp(config, has_mtp, model->report_.warnings);
   model->summary_ = summarize(config, binder.tensors());
   for (const auto& shard : checkpoint.shards()) model->weights_.mappings.push_back(shard);
 
@@ -377,15 +398,24 @@ Result<std::shared_ptr<const Model>> ModelLoader::load(const FileSource& source,
 
 Result<ModelInspection> ModelLoader::inspect(const FileSource& source) {
   ModelInspection inspection;
+  PONDER_TRY(source.check());
   PONDER_ASSIGN(const Json json, read_json(source, "config.json"));
   PONDER_ASSIGN(inspection.config, Config::parse(json));
+  if (!Checkpoint::exists(source)) {
+    inspection.summary = summarize(inspection.config, expected_tensors(inspection.config));
+    inspection.report.warnings.push_back(
+        fmt::format("{}: no weights here; sizes are what config.json makes of them", source.describe()));
+    return inspection;
+  }
   PONDER_ASSIGN(const Checkpoint checkpoint, Checkpoint::open(source));
   ModelWeights weights;
   const LoadOptions options;
   CheckpointBinder binder(checkpoint, options, false, weights);
-  bind_weights(inspection.config, wants_mtp(inspection.config, checkpoint), binder, weights);
+  const bool has_mtp = wants_mtp(inspection.config, checkpoint);
+  bind_weights(inspection.config, has_mtp, binder, weights);
   PONDER_TRY(binder.status());
   binder.warn_surplus(inspection.config, inspection.report.warnings);
+  warn_mtp(inspection.config, has_mtp, inspection.report.warnings);
   inspection.summary = summarize(inspection.config, binder.tensors());
   return inspection;
 }

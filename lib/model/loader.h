@@ -31,9 +31,8 @@ struct BoundTensor {
 class TensorBinder {
  public:
   virtual ~TensorBinder() = default;
-  // X.weight [n_out, n_in]; `may_be_fp8`: F8_E4M3 with X.weight_scale_inv is fine too.
-  virtual Weight matrix(const std::string& name, std::int64_t n_out, std::int64_t n_in, Component component,
-                        bool may_be_fp8) = 0;
+  // X.weight [n_out, n_in]; F8_E4M3 comes with X.weight_scale_inv.
+  virtual Weight matrix(const std::string& name, std::int64_t n_out, std::int64_t n_in, Component component) = 0;
   // A norm, bias or other small tensor [n], as f32.
   virtual const float* vector(const std::string& name, std::int64_t n, Component component) = 0;
   virtual bool has(const std::string& name) const = 0;
@@ -43,6 +42,12 @@ class TensorBinder {
 
 // Asks `binder` for every tensor that `config` wants. The MTP layer is asked for when `with_mtp`.
 void bind_weights(const Config& config, bool with_mtp, TensorBinder& binder, ModelWeights& weights);
+
+// As in the official fp8 files: embedding, head, router and eh_proj are not quantised.
+bool stays_unquantised(std::string_view name, Component component);
+
+// The tensors that a checkpoint of `config` would have, in the dtypes that config.json gives.
+std::vector<BoundTensor> expected_tensors(const Config& config);
 
 ModelSummary summarize(const Config& config, const std::vector<BoundTensor>& tensors);
 

@@ -45,7 +45,8 @@ struct ModelInspection {
 class Model {
  public:
   static Result<std::shared_ptr<const Model>> load(std::shared_ptr<const FileSource> source, const LoadOptions& options);
-  // What load() would use, from config.json and the safetensors headers: no weight and no tokenizer is read.
+  // What load() would use, from config.json and the safetensors headers: no weight and no tokenizer is read. Without
+  // any weights, what config.json makes of them, and a warning.
   static Result<ModelInspection> inspect(const FileSource& source);
   // A model with random weights (seeded, N(0, 0.02)-like) from an official config.json, for benchmarks.
   // dtype: f32, f16, bf16 or f8_e4m3. n_layers > 0 cuts the model.

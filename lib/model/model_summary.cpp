@@ -8,7 +8,53 @@ namespace {
 constexpr std::array<const char*, 9> kComponentNames = {"embedding",      "attention", "dense_ffn", "routed_experts",
                                                         "shared_experts", "router",    "norms",     "output_head", "mtp"};
 
+// Binds nothing: takes down what is asked for.
+class ExpectedTensors final : public TensorBinder {
+ public:
+  explicit ExpectedTensors(const Config& config) : fp8_(config.fp8_blocks) {
+    if (config.torch_dtype == "float32") type_ = DType::f32;
+    if (config.torch_dtype == "float16") type_ = DType::f16;
+  }
+  Weight matrix(const std::string& name, std::int64_t n_out, std::int64_t n_in, Component component) override {
+    const bool fp8 = fp8_ && !stays_unquantised(name, component);
+    add(component, fp8 ? DType::f8_e4m3 : type_, n_out * n_in, n_out * n_in);
+    if (fp8) add(component, DType::f32, 0, (n_out + 127) / 128 * ((n_in + 127) / 128));
+    return {};
+  }
+  const float* vector(const std::string& name, std::int64_t n, Component component) override {
+    add(component, name.ends_with("e_score_correction_bias") ? DType::f32 : type_, n, n);
+    return nullptr;
+  }
+  bool has(const std::string& name) const override {  // the official MTP layer has its own embedding and head
+    return name.ends_with("embed_tokens.weight") || name.ends_with("shared_head.head.weight");
+  }
+  bool go_on() override { return true; }
+  std::vector<BoundTensor> take() { return std::move(tensors_); }
+
+ private:
+  void add(Component component, DType type, std::int64_t n_parameters, std::int64_t n_elements) {
+    tensors_.push_back({component, type, n_parameters,
+                        static_cast<std::int64_t>(row_bytes(type, static_cast<std::size_t>(n_elements)))});
+  }
+  bool fp8_;
+  DType type_ = DType::bf16;
+  std::vector<BoundTensor> tensors_;
+};
+
 }  // namespace
+
+bool stays_unquantised(std::string_view name, Component component) {
+  return component == Component::embedding || component == Component::output_head || component == Component::router ||
+         name.ends_with("mlp.gate.weight") || name.ends_with("eh_proj.weight") ||
+         name.ends_with("embed_tokens.weight") || name.ends_with("shared_head.head.weight");
+}
+
+std::vector<BoundTensor> expected_tensors(const Config& config) {
+  ExpectedTensors binder(config);
+  ModelWeights weights;
+  bind_weights(config, config.num_nextn_predict_layers > 0, binder, weights);
+  return binder.take();
+}
 
 ModelSummary summarize(const Config& config, const std::vector<BoundTensor>& tensors) {
   ModelSummary summary;

@@ -52,13 +52,9 @@ class RandomBinder final : public TensorBinder {
     }
   }
 
-  Weight matrix(const std::string& name, std::int64_t n_out, std::int64_t n_in, Component component,
-                bool may_be_fp8) override {
-    // As in the official fp8 files: embedding, head, router and eh_proj stay bf16.
-    const bool plain = !may_be_fp8 || component == Component::output_head || name.ends_with("eh_proj.weight") ||
-                       name.ends_with("shared_head.head.weight");
+  Weight matrix(const std::string& name, std::int64_t n_out, std::int64_t n_in, Component component) override {
     Weight weight;
-    weight.type = type_ == DType::f8_e4m3 && plain ? DType::bf16 : type_;
+    weight.type = type_ == DType::f8_e4m3 && stays_unquantised(name, component) ? DType::bf16 : type_;
     weight.n_out = static_cast<std::size_t>(n_out);
     weight.n_in = static_cast<std::size_t>(n_in);
     const std::size_t n_bytes = row_bytes(weight.type, weight.n_out * weight.n_in);

@@ -139,11 +139,21 @@ TEST_CASE("safetensors: a name given twice is refused") {
                  "a: named twice"));
 }
 
-TEST_CASE("safetensors: dtypes and ranks that are not supported are named") {
-  CHECK(mentions(failure(R"({"a": {"dtype": "U16", "shape": [1], "data_offsets": [0, 2]}})", 2), "a: dtype U16"));
-  CHECK(mentions(failure(R"({"a": {"dtype": "F8_E5M2", "shape": [1], "data_offsets": [0, 1]}})", 1), "F8_E5M2"));
-  CHECK(mentions(failure(R"({"a": {"dtype": "U8", "shape": [1,1,1,1,1], "data_offsets": [0, 1]}})", 1),
-                 "a: more than 4 dimensions"));
+TEST_CASE("safetensors: tensors of a dtype or rank that is not supported are set aside, with the reason") {
+  for (const auto& [entry, reason] : {std::pair(R"("U16", "shape": [1])", "dtype U16 is not supported"),
+                                      std::pair(R"("F8_E5M2", "shape": [2])", "dtype F8_E5M2 is not supported"),
+                                      std::pair(R"("U8", "shape": [1,2,1,1,1])", "more than 4 dimensions are not supported")}) {
+    const std::string file = with_header(std::string(R"({"a": {"dtype": )") + entry +
+                                             R"(, "data_offsets": [0, 2]}, "b": {"dtype": "U8", "shape": [1], "data_offsets": [2, 3]}})",
+                                         3);
+    const Result<Safetensors> parsed = parse(file);
+    REQUIRE(parsed.ok());
+    CHECK(parsed->find("a") == nullptr);
+    CHECK(parsed->find("b") != nullptr);
+    REQUIRE(parsed->unusable().size() == 1);
+    CHECK(parsed->unusable()[0].name == "a");
+    CHECK(parsed->unusable()[0].reason == reason);
+  }
 }
 
 TEST_CASE("safetensors: a header of another form is refused") {
@@ -192,18 +202,24 @@ TEST_CASE("checkpoint: the weight_map alone says which tensors count") {
   CHECK(checkpoint->find("b")->bytes.data() == checkpoint->shards()[0]->find("b")->bytes.data());
 }
 
-TEST_CASE("checkpoint: a missing shard and a missing tensor are named") {
+TEST_CASE("checkpoint: missing shards and tensors missing from their shard are named") {
   std::vector<std::pair<std::string, std::string>> files = {
-      {"model.safetensors.index.json", R"({"weight_map": {"a": "1.safetensors", "b": "2.safetensors"}})"},
+      {"model.safetensors.index.json",
+       R"({"weight_map": {"a": "1.safetensors", "b": "2.safetensors", "c": "3.safetensors", "d": "2.safetensors"}})"},
       {"1.safetensors", file_of({"a"})}};
   Result<Checkpoint> checkpoint = open_files(files);
   REQUIRE_FALSE(checkpoint.ok());
   CHECK(checkpoint.status().code() == Code::not_found);
-  CHECK(mentions(checkpoint.status().message(), "2.safetensors is missing"));
-  files.push_back({"2.safetensors", file_of({"c"})});
+  CHECK(mentions(checkpoint.status().message(), "2.safetensors (wanted for b), 3.safetensors (wanted for c)"));
+  files.push_back({"2.safetensors", file_of({"c", "b"})});
+  files.push_back({"3.safetensors", file_of({"c"})});
   checkpoint = open_files(files);
-  REQUIRE_FALSE(checkpoint.ok());
-  CHECK(mentions(checkpoint.status().message(), "2.safetensors: no tensor b"));
+  REQUIRE(checkpoint.ok());
+  CHECK(checkpoint->find("b") != nullptr);
+  CHECK(checkpoint->find("d") == nullptr);
+  REQUIRE(checkpoint->unusable().size() == 1);
+  CHECK(checkpoint->unusable()[0].name == "d");
+  CHECK(mentions(checkpoint->unusable()[0].reason, "missing from 2.safetensors"));
 }
 
 TEST_CASE("checkpoint: a shard outside the folder is refused") {

@@ -4,56 +4,16 @@
 #include <map>
 #include <string>
 
-#include "lib/io/json.h"
 #include "lib/io/mapped_file.h"
-#include "lib/io/safetensors.h"
-#include "lib/model/model.h"
+#include "tests/lib/model/editable_checkpoint.h"
 
 using namespace ponder::core;
+using ponder::test::Editable;
+using ponder::test::names;
 
 namespace {
 
 const std::string kModels = PONDER_TEST_DATA "/models/";
-
-// A checkpoint in memory whose tensors and config a test may change.
-struct Editable {
-  struct Entry {
-    DType type;
-    Shape shape;
-    std::string bytes;
-  };
-  Json config;
-  std::map<std::string, Entry> tensors;
-  std::string config_text, weights;
-
-  explicit Editable(const std::string& name) {
-    const auto source = folder_source(kModels + name);
-    config = *parse_json(source->open("config.json")->text(), "config.json");
-    const auto checkpoint = Checkpoint::open(*source);
-    REQUIRE(checkpoint.ok());
-    for (const TensorInfo* info : checkpoint->tensors())
-      tensors[info->name] = {info->type, info->shape,
-                             {reinterpret_cast<const char*>(info->bytes.data()), info->bytes.size()}};
-  }
-  void build() {
-    std::vector<TensorToWrite> list;
-    for (const auto& [name, entry] : tensors)
-      list.push_back({name, entry.type, entry.shape, std::as_bytes(std::span(entry.bytes))});
-    weights = *serialize_safetensors(list);
-    config_text = dump_json(config);
-  }
-  Result<std::shared_ptr<const Model>> load(const LoadOptions& options = {}) {
-    const auto bytes = [](const std::string& text) { return std::as_bytes(std::span(text)); };
-    return Model::load(memory_source({{"config.json", bytes(config_text)}, {"model.safetensors", bytes(weights)}}),
-                       options);
-  }
-  Status status() {
-    build();
-    return load().status();
-  }
-};
-
-bool names(const Status& status, const char* text) { return status.message().find(text) != std::string::npos; }
 
 }  // namespace
 

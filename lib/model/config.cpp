@@ -153,12 +153,17 @@ void read_rope(Reader& keys, const Json* scaling, Config& config) {
   RopeScaling& rope = config.rope_scaling;
   const std::string type = r.has("rope_type") ? r.text("rope_type", "") : r.text("type", "default");
   if (type == "default") return;
-  if (type != "yarn" && type != "llama3") {
-    r.unsupported("type \"{}\" is not supported (yarn and llama3 are)", type.substr(0, 64));
+  if (type != "yarn" && type != "llama3" && type != "linear") {
+    r.unsupported("type \"{}\" is not supported (yarn, llama3 and linear are)", type.substr(0, 64));
     return;
   }
   if (!r.has("factor")) r.bad("factor is missing");
   rope.factor = r.number("factor", 1e-3, 1e6, 1);
+  if (type == "linear") {
+    if (config.is_mla()) r.unsupported("type \"linear\" is not supported for {}", config.architecture_name);
+    rope.type = RopeScalingType::linear;
+    return;
+  }
   const double fallback = static_cast<double>(config.max_position_embeddings);
   rope.original_max_position_embeddings = r.number("original_max_position_embeddings", 1, 1e9, fallback);
   if (type == "yarn") {
@@ -203,8 +208,9 @@ void read_gqa(Reader& keys, Config& config) {
   }
   if (config.head_dim < 2 || config.head_dim % 2 != 0 || config.head_dim > kMaxHeadDim)
     keys.bad("head_dim is {}, wanted an even size of 2 to {}", config.head_dim, kMaxHeadDim);
-  if (config.architecture == Architecture::llama && keys.boolean("attention_bias", false))
-    keys.unsupported("attention_bias true is not supported for {}", config.architecture_name);
+  // llama: biases of q, k, v and o. qwen2 always has those of q, k and v, whatever the key says.
+  if (config.architecture == Architecture::llama) config.attention_bias = keys.boolean("attention_bias", false);
+  if (keys.number("partial_rotary_factor", 0, 1, 1) != 1) keys.unsupported("partial_rotary_factor is not supported");
   if (keys.boolean("mlp_bias", false)) keys.unsupported("mlp_bias true is not supported");
   if (keys.boolean("use_sliding_window", false)) keys.unsupported("use_sliding_window true is not supported");
 }
@@ -277,6 +283,24 @@ void read_quantization(Reader& keys, Config& config) {
   config.fp8_blocks = true;
 }
 
+// The first of "architectures"; a config saved without a model around it has only "model_type".
+Result<std::string> read_architecture(const Json& json) {
+  const Json* names = json.find("architectures");
+  if (!names || names->is_null()) {
+    const Json* type = json.find("model_type");
+    const std::string_view name = type && type->is_string() ? std::string_view(type->as_string()) : "";
+    if (name == "deepseek_v2") return std::string("DeepseekV2ForCausalLM");
+    if (name == "deepseek_v3") return std::string("DeepseekV3ForCausalLM");
+    if (name == "qwen2") return std::string("Qwen2ForCausalLM");
+    if (name == "llama") return std::string("LlamaForCausalLM");
+    return fail(Code::bad_file, "config.json: architectures is missing, and model_type \"{}\" does not tell it",
+                name.substr(0, 128));
+  }
+  if (!names->is_array() || names->as_array().empty() || !names->as_array()[0].is_string())
+    return fail(Code::bad_file, "config.json: architectures is no list of names");
+  return names->as_array()[0].as_string();
+}
+
 double n_parameters_estimate(const Config& c) {
   const double d = static_cast<double>(c.hidden_size);
   const double heads = static_cast<double>(c.num_attention_heads);
@@ -302,12 +326,8 @@ double n_parameters_estimate(const Config& c) {
 
 Result<Config> Config::parse(const Json& json) {
   if (!json.is_object()) return fail(Code::bad_file, "config.json: is a {}, wanted an object", json.type_name());
-  const Json* names = json.find("architectures");
-  if (!names || !names->is_array() || names->as_array().empty() || !names->as_array()[0].is_string())
-    return fail(Code::bad_file, "config.json: architectures is missing or no list of names");
-
   Config config;
-  config.architecture_name = names->as_array()[0].as_string();
+  PONDER_ASSIGN(config.architecture_name, read_architecture(json));
   if (config.architecture_name == "DeepseekV2ForCausalLM") config.architecture = Architecture::deepseek_v2;
   else if (config.architecture_name == "DeepseekV3ForCausalLM") config.architecture = Architecture::deepseek_v3;
   else if (config.architecture_name == "Qwen2ForCausalLM") config.architecture = Architecture::qwen2;

@@ -14,7 +14,7 @@ namespace ponder::core {
 enum class Architecture { deepseek_v2, deepseek_v3, qwen2, llama };
 enum class TopkMethod { greedy, group_limited_greedy, noaux_tc };
 enum class ScoringFunc { softmax, sigmoid };
-enum class RopeScalingType { none, yarn, llama3 };
+enum class RopeScalingType { none, yarn, llama3, linear };
 
 struct RopeScaling {
   RopeScalingType type = RopeScalingType::none;
@@ -27,7 +27,7 @@ struct RopeScaling {
 
 struct Config {
   Architecture architecture = Architecture::deepseek_v3;
-  std::string architecture_name;  // config "architectures"[0]
+  std::string architecture_name;  // config "architectures"[0], or by "model_type"
   std::string model_type;
   std::string torch_dtype;
 
@@ -43,7 +43,7 @@ struct Config {
   double rope_theta = 10000;
   RopeScaling rope_scaling;
   bool tie_word_embeddings = false;
-  bool attention_bias = false;  // MLA: q_a_proj, kv_a_proj_with_mqa, o_proj; qwen2 always has q, k, v biases
+  bool attention_bias = false;  // MLA: q_a_proj, kv_a_proj_with_mqa, o_proj; llama: q, k, v, o; qwen2 always q, k, v
 
   // MLA
   std::int64_t q_lora_rank = 0;  // 0: the tensor is q_proj (config null)

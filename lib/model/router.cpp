@@ -94,7 +94,7 @@ void route(const Config& config, const float* e_score_correction_bias, std::span
 
   double sum = 0;
   for (std::size_t i = 0; i < top_k; ++i) sum += weights[i] = logits[static_cast<std::size_t>(ids[i])];
-  const bool normalise = config.norm_topk_prob && top_k > 1;
+  const bool normalise = config.norm_topk_prob && (noaux || top_k > 1);  // one expert: V3's weight is then 1, V2's its p
   if (normalise)
     for (float& weight : weights) weight = static_cast<float>(weight / (sum + 1e-20));
   // The V2 code applies the factor only when it does not normalise; V3 always.

@@ -145,6 +145,8 @@ Rope Rope::create(const Config& c) {
     if (s.type == RopeScalingType::yarn) {
       const double ramp = std::clamp((static_cast<double>(i) - low) / (high - low), 0.0, 1.0);
       f = f / s.factor * ramp + f * (1 - ramp);
+    } else if (s.type == RopeScalingType::linear) {
+      f /= s.factor;
     } else if (s.type == RopeScalingType::llama3) {
       const double wavelength = pi2 / f, original = s.original_max_position_embeddings;
       if (wavelength > original / s.low_freq_factor) {

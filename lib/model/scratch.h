@@ -55,7 +55,7 @@ bool may_expand(const Config& config, const ForwardOptions& options);
 ops::AttendTile take_tile(float*& floats, std::size_t n_tokens, std::size_t n_heads, Tensor queries, Tensor out,
                           std::size_t key_dims, std::size_t value_dims);
 
-// Rotation frequencies (YaRN, llama3) and the attention scale they imply.
+// Rotation frequencies (YaRN, llama3, linear) and the attention scale they imply.
 struct Rope {
   std::vector<double> inverse_frequencies;  // [rope dims / 2]
   double cos_sin_factor = 1;                // mscale / mscale_all_dim of YaRN

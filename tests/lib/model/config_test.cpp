@@ -131,6 +131,41 @@ TEST_CASE("spellings: rope_type, rope_parameters, dtype, list of end tokens") {
   CHECK(config->eos_token_ids == std::vector<std::int32_t>{1, 7});
 }
 
+TEST_CASE("without architectures the model_type says what it is") {
+  for (const auto& [model, architecture] :
+       {std::pair("v2-tiny", Architecture::deepseek_v2), std::pair("v3-tiny", Architecture::deepseek_v3),
+        std::pair("qwen2-tiny", Architecture::qwen2), std::pair("llama3-tiny", Architecture::llama)}) {
+    Json json = fixture(model);
+    json.set("architectures", nullptr);
+    const auto config = Config::parse(json);
+    REQUIRE(config.ok());
+    CHECK(config->architecture == architecture);
+    CHECK(config->architecture_name.ends_with("ForCausalLM"));
+  }
+  Json json = fixture("v3-tiny");
+  json.set("architectures", nullptr);
+  json.set("model_type", "mamba");
+  const Status status = Config::parse(json).status();
+  CHECK(status.code() == Code::bad_file);
+  CHECK(names(status, "mamba"));
+}
+
+TEST_CASE("linear rope scaling and attention_bias of llama") {
+  Json json = fixture("llama3-tiny");
+  json.set("rope_scaling", Json::Object{{"type", "linear"}, {"factor", 4}});
+  json.set("attention_bias", true);
+  const auto config = Config::parse(json);
+  REQUIRE(config.ok());
+  CHECK(config->rope_scaling.type == RopeScalingType::linear);
+  CHECK(config->rope_scaling.factor == 4);
+  CHECK(config->attention_bias);
+  CHECK(parse_with("llama3-tiny", "rope_scaling", Json::Object{{"type", "linear"}}).code() == Code::bad_file);
+  CHECK(parse_with("v3-tiny", "rope_scaling", Json::Object{{"type", "linear"}, {"factor", 4}}).code() ==
+        Code::unsupported);
+  CHECK(parse_with("llama3-tiny", "mlp_bias", true).code() == Code::unsupported);
+  CHECK(parse_with("llama3-tiny", "partial_rotary_factor", 0.5).code() == Code::unsupported);
+}
+
 TEST_CASE("generation_config.json") {
   const auto config = GenerationConfig::parse(*parse_json(R"({"temperature": 0.6, "top_p": 0.95, "eos_token_id": [1, 2]})", "x"));
   REQUIRE(config.ok());

@@ -9,6 +9,7 @@
 #include "lib/base/format.h"
 #include "lib/io/json.h"
 #include "lib/text/pre_tokenizer.h"
+#include "lib/text/tokenizer_config.h"
 #include "lib/text/utf8.h"
 
 namespace ponder::core {
@@ -84,10 +85,10 @@ class BpeTokenizer final : public Tokenizer {
   std::size_t n_ids() const override { return tokens_.size(); }
   std::optional<TokenId> bos() const override { return bos_; }
   std::optional<TokenId> eos() const override { return eos_; }
-  bool add_bos() const override { return add_bos_; }
-  const std::string& chat_template() const override { return chat_template_; }
-  const std::string& bos_text() const override { return bos_text_; }
-  const std::string& eos_text() const override { return eos_text_; }
+  bool add_bos() const override { return config_.add_bos; }
+  const std::string& chat_template() const override { return config_.chat_template; }
+  const std::string& bos_text() const override { return config_.bos_text; }
+  const std::string& eos_text() const override { return config_.eos_text; }
 
  private:
   Status read_model(const Json& model);
@@ -114,8 +115,7 @@ class BpeTokenizer final : public Tokenizer {
   std::unordered_map<TokenId, std::size_t> added_by_id_;
   PreTokenizer pre_tokenizer_;
   std::optional<TokenId> bos_, eos_;
-  std::string bos_text_, eos_text_, chat_template_;
-  bool add_bos_ = false;
+  TokenizerConfig config_;
 };
 
 std::uint64_t pair_key(TokenId left, TokenId right) {
@@ -217,27 +217,9 @@ Status BpeTokenizer::read_added(const Json& root) {
 }
 
 Status BpeTokenizer::read_config(std::string_view text) {
-  if (text.empty()) return {};
-  PONDER_ASSIGN(const Json config, parse_json(text, "tokenizer_config.json"));
-  const auto token_text = [&](const char* key) -> std::string {
-    const Json* value = config.find(key);
-    if (value && value->is_object()) value = value->find("content");
-    return value && value->is_string() ? value->as_string() : std::string();
-  };
-  bos_text_ = token_text("bos_token");
-  eos_text_ = token_text("eos_token");
-  if (!bos_text_.empty()) bos_ = find(bos_text_);
-  if (!eos_text_.empty()) eos_ = find(eos_text_);
-  if (const Json* add = config.find("add_bos_token"); add && add->is_bool()) add_bos_ = add->as_bool();
-  const Json* chat = config.find("chat_template");
-  if (chat && chat->is_string()) chat_template_ = chat->as_string();
-  if (chat && chat->is_array())
-    for (const Json& entry : chat->as_array()) {
-      const Json *name = entry.find("name"), *source = entry.find("template");
-      if (name && source && source->is_string() && name->is_string() &&
-          (chat_template_.empty() || name->as_string() == "default"))
-        chat_template_ = source->as_string();
-    }
+  PONDER_ASSIGN(config_, TokenizerConfig::parse(text));
+  if (!config_.bos_text.empty()) bos_ = find(config_.bos_text);
+  if (!config_.eos_text.empty()) eos_ = find(config_.eos_text);
   return {};
 }
 

@@ -1,0 +1,19 @@
+// tokenizer_config.json: what a tokenizer and a chat template need from it.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "lib/base/status.h"
+
+namespace ponder::core {
+
+struct TokenizerConfig {
+  std::string bos_text, eos_text;  // empty: none
+  bool add_bos = false;
+  std::string chat_template;       // Jinja source, or empty; of several the one named "default", else the first
+
+  static Result<TokenizerConfig> parse(std::string_view text);  // an empty text is an empty object
+};
+
+}  // namespace ponder::core

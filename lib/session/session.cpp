@@ -34,6 +34,18 @@ ForwardOptions forward_options(const SessionParams& params) {
 
 }  // namespace
 
+Result<SessionPlan> Session::plan(const Config& config, const SessionParams& params) {
+  SessionPlan plan{params};
+  PONDER_TRY(resolve(config, plan.params));
+  const KvLayout layout{static_cast<std::size_t>(config.num_hidden_layers),
+                        static_cast<std::size_t>(config.kv_row_elements()), plan.params.kv_type};
+  constexpr std::size_t kBlock = KvCache::kBlockTokens;
+  const std::size_t n_blocks = (plan.params.context_length + kBlock - 1) / kBlock;
+  plan.kv_bytes = static_cast<std::int64_t>(n_blocks * kBlock * layout.token_bytes());
+  plan.scratch_bytes = static_cast<std::int64_t>(Forward::scratch_bytes(config, forward_options(plan.params)));
+  return plan;
+}
+
 Session::Session() : state_(std::make_unique<State>()) {}
 Session::~Session() = default;
 
@@ -99,10 +111,14 @@ Status Session::set_generate_params(const GenerateParams& params) {
   if (params.context_shift && params.context_keep + 1 >= st.params.context_length)
     return fail(Code::invalid_argument, "context_keep: {} tokens, want less than context_length {} - 1",
                 params.context_keep, st.params.context_length);
+  if (params.n_top_logprobs > GenerateParams::kMaxTopLogprobs)
+    return fail(Code::invalid_argument, "n_top_logprobs: {}, want at most {}", params.n_top_logprobs,
+                GenerateParams::kMaxTopLogprobs);
   for (TokenId id : params.stop_ids)
     if (id < 0 || static_cast<std::size_t>(id) >= vocab_size)
       return fail(Code::invalid_argument, "stop_ids: {} is outside the vocabulary of {} ids", id, vocab_size);
   GenerateParams copy = params;
+  if (params.n_top_logprobs > 0) st.top_logprobs.reserve(vocab_size);
   PONDER_TRY(st.sampler.set_params(params.sampling));
   if (params.stop != st.generate.stop) st.stop.set_stops(params.stop);
   st.generate = std::move(copy);

@@ -45,6 +45,9 @@ struct GenerateParams {
   // older half of the rest and compute the remainder anew, as if it had been the prompt. Off: context_full.
   bool context_shift = false;
   std::size_t context_keep = 0;
+  std::size_t n_top_logprobs = 0;          // alternatives that every event carries; at most kMaxTopLogprobs
+
+  static constexpr std::size_t kMaxTopLogprobs = 64;
 };
 
 // One token of the reply, the end token included. <think> and </think> belong to the thinking channel and have no text;
@@ -55,6 +58,7 @@ struct TokenEvent {
   bool forced = false;      // not sampled: think budget
   std::string_view text;    // whole characters; valid until the next call on the session
   float logprob = 0;        // of this token, before temperature and penalties; 0 for a forced one
+  std::span<const TokenLogprob> top_logprobs = {};  // best first, empty for a forced one; valid as long as text
 };
 
 struct SessionStats {
@@ -73,8 +77,24 @@ struct Runtime {
   std::shared_ptr<ThreadPool> pool;
 };
 
+// Bytes that a session will reserve, beside the model's weights.
+struct SessionPlan {
+  SessionParams params;  // resolved: nothing is 0 but n_threads
+  std::int64_t kv_bytes = 0, scratch_bytes = 0;
+};
+
+// What evaluate() hands out: "logits" [n, vocab_size], "hidden.N", "moe.N.ids", ...; false stops.
+class TensorSink {
+ public:
+  virtual ~TensorSink() = default;
+  virtual bool on_f32(const std::string& name, std::span<const float> data, std::span<const std::int64_t> shape) = 0;
+  virtual bool on_i32(const std::string& name, std::span<const std::int32_t> data,
+                      std::span<const std::int64_t> shape) = 0;
+};
+
 class Session {
  public:
+  static Result<SessionPlan> plan(const Config& config, const SessionParams& params);
   static Result<std::unique_ptr<Session>> create(std::shared_ptr<const Runtime> runtime,
                                                  std::shared_ptr<const Model> model, const SessionParams& params);
   ~Session();
@@ -131,6 +151,16 @@ class Session {
   Result<std::span<const float>> logits();
   // log p(ids[i] | ids[< i]) of the current sequence from position 1 on, by a fresh pass over it.
   Result<std::vector<float>> prompt_logprobs();
+
+  // A pass over `ids` in a cache of its own; the session's content stays as it is. `mtp_next_ids` (empty, or one per id):
+  // also "mtp.logits". last_only: logits of the last position alone, [vocab_size].
+  struct EvaluateOptions {
+    bool last_only = false;
+    bool hidden = false;
+    bool moe = false;
+  };
+  Status evaluate(std::span<const TokenId> ids, std::span<const TokenId> mtp_next_ids, const EvaluateOptions& options,
+                  TensorSink& sink);
 
  private:
   Session();

@@ -99,6 +99,7 @@ bool Session::State::must_force() {
 
 Status Session::State::choose(TokenId& id, bool& forced, float& logprob) {
   forced = !forcing.empty();
+  top_logprobs.clear();
   if (forced) {
     id = forcing.front();
     forcing = forcing.subspan(1);
@@ -111,6 +112,7 @@ Status Session::State::choose(TokenId& id, bool& forced, float& logprob) {
   }
   id = *picked;
   logprob = Sampler::logprob(logits, id);
+  if (generate.n_top_logprobs > 0) Sampler::top_logprobs(logits, generate.n_top_logprobs, top_logprobs);
   return {};
 }
 
@@ -157,7 +159,7 @@ void Session::State::accept(TokenId id, bool forced, float logprob, TokenEvent& 
   const bool at_limit = (generate.max_new_tokens > 0 && n_generated >= generate.max_new_tokens) ||
                         (tokens.size() >= params.context_length && !generate.context_shift);
   if (finish != FinishReason::none || at_limit) finish_text();
-  event = {id, channel, forced, text, logprob};
+  event = {id, channel, forced, text, logprob, top_logprobs};
 }
 
 Status Session::next(TokenEvent& event) { return step(-1, event); }

@@ -45,6 +45,7 @@ struct Session::State {
   FinishReason finish = FinishReason::none;
   SessionStats stats;
   std::string text;               // of the last event
+  std::vector<TokenLogprob> top_logprobs;  // of the last event
 
   std::size_t n_pending() const { return tokens.size() - kv.n_tokens(); }
   bool is_end(TokenId id) const;

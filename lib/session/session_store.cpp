@@ -240,7 +240,9 @@ Status Session::restore(std::string_view bytes) {
     return broken("a field is out of range");
   const std::string_view rows = r.raw(n_cached * layout.n_layers * layout.row_bytes());
   if (!r.ok() || !r.at_end()) return broken("its length does not fit its content");
-  params.sampling.user_sampler = st.generate.sampling.user_sampler;  // a function of this process
+  // A function of this process, and what the host wants to see: not part of the state.
+  params.sampling.user_sampler = st.generate.sampling.user_sampler;
+  params.n_top_logprobs = st.generate.n_top_logprobs;
   if (Status status = set_generate_params(params); !status.ok()) return std::move(status).with_prefix("saved session");
 
   // Nothing below fails but for want of memory, and then the session is empty.

@@ -47,7 +47,7 @@ void add_inspect(CLI::App& app) {
   command->add_flag("--json", options->json, "One JSON object");
   command->add_option("-c,--context", options->context, "Context length of the memory plan, in tokens");
   command->callback([options] {
-    const std::string text = unwrap(ponder::Model::inspect(options->model, options->context));
+    const std::string text = unwrap(ponder::Model::inspect(options->model, {.context_length = options->context}));
     if (options->json)
       std::printf("%s\n", text.c_str());
     else

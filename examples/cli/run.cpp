@@ -5,6 +5,7 @@
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "examples/cli/common.h"
 
@@ -21,6 +22,7 @@ struct Options {
   int count = 1;
   bool json = false, ignore_eos = false, r1 = false;
   ponder_generate_params sampling = ponder_generate_params_default();
+  std::optional<std::int64_t> think_budget;
   std::vector<std::string> stop;
   std::vector<std::string> logit_bias;
 };
@@ -94,6 +96,7 @@ void set_options(ponder::Session& session, const Options& o, std::uint64_t seed)
   ponder::GenerateOptions generate;
   generate.params = o.sampling;
   generate.params.seed = seed;
+  if (o.think_budget) generate.params.think_budget = *o.think_budget == 0 ? PONDER_THINK_NONE : *o.think_budget;
   if (o.ignore_eos) generate.params.flags |= PONDER_GENERATE_IGNORE_EOS;
   generate.stop = o.stop;
   for (const std::string& pair : o.logit_bias) {
@@ -259,7 +262,8 @@ void add_run(CLI::App& app) {
   command->add_option("-c,--context", o->context, "Context length in tokens (default: the model's, at most 4096)");
   command->add_option("--compute", o->compute, "exact or fast")->check(CLI::IsMember({"exact", "fast"}));
   command->add_option("-n,--max-new-tokens", s.max_new_tokens, "Longest reply in tokens");
-  command->add_option("--think-budget", s.think_budget, "Most thinking tokens; then the answer begins");
+  command->add_option("--think-budget", o->think_budget, "Most thinking tokens; then the answer begins")
+      ->check(CLI::NonNegativeNumber);
   command->add_option("--count", o->count, "Completions of one prompt")->check(CLI::Range(1, 1024));
   command->add_option("--stop", o->stop, "Stop string (may be repeated)")->expected(1)->take_all();
   command->add_flag("--ignore-eos", o->ignore_eos, "Go on behind the end token");

@@ -1,4 +1,5 @@
-/* PONDER_API: a function that the shared library exports. PONDER_CALL: its calling convention. */
+/* PONDER_API: a function that the shared library exports. PONDER_CALL: its calling convention. PONDER_NOEXCEPT: no
+ * exception ever leaves it. */
 #ifndef PONDER_EXPORT_H
 #define PONDER_EXPORT_H
 
@@ -18,6 +19,12 @@
 #else
 #define PONDER_API __attribute__((visibility("default")))
 #endif
+#endif
+
+#if defined(__cplusplus)
+#define PONDER_NOEXCEPT noexcept
+#else
+#define PONDER_NOEXCEPT
 #endif
 
 /* A function or field that may still change or go without a new major version. */

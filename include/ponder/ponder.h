@@ -2,18 +2,32 @@
  * ponder: the DeepSeek R1 system as an embeddable library. This header is the C ABI and its manual; it is the only
  * binary boundary (ponder.hpp is header-only C++ over it).
  *
- * Conventions
+ * Conventions, for everything below unless it says otherwise
  *   Status   every call that can fail returns a ponder_status: 0 done, > 0 a normal end, < 0 an error. `err` may be
  *            NULL; else it receives the code and a message that names the thing, what was found and what was wanted.
- *   Handles  are opaque; *_free(NULL) is fine. Handles share ownership inside, so that they may be freed in any order.
- *   Structs  that may grow start with struct_size = sizeof(the struct); zero means default in every other field unless
- *            said otherwise. Use the *_default() functions. Fields are only ever appended.
- *   Text     is UTF-8 given as pointer and length; it may hold U+0000. Results of unknown size are ponder_buffer
- *            handles: read them with ponder_buffer_data/size, free them with ponder_buffer_free.
- *   Threads  different objects may be used by different threads at once. One session is used by one thread at a time,
- *            except ponder_session_cancel. Models, tokenizers and templates are immutable: any thread, any time.
+ *            Any such call may also return PONDER_E_INVALID_ARGUMENT (a NULL, an unknown flag bit or enumeration value,
+ *            a number out of range, invalid UTF-8), PONDER_E_OUT_OF_MEMORY and PONDER_E_INTERNAL (a bug of ours). A
+ *            failed call changes nothing and sets its out_ handle to NULL.
+ *   Handles  are opaque; *_free(NULL) is fine. Handles share ownership inside: free them in any order, also a runtime or
+ *            model before its sessions. An out_ handle belongs to the caller, who frees it.
+ *   Structs  that may grow start with struct_size = sizeof(the struct); in every other field zero means the default. Set
+ *            it yourself or use the *_default() functions. Fields are only ever appended. A size of 0, above 4096 or not
+ *            a multiple of the struct's alignment is refused; a newer, longer struct is PONDER_E_UNSUPPORTED unless its
+ *            unknown tail is zero. Structs without struct_size are frozen.
+ *   Text     is UTF-8 given as pointer and length; it may hold U+0000, and NULL is fine when the length is 0. Paths and
+ *            names are NUL-terminated UTF-8. Pointers passed in are read during the call only.
+ *   Lists    into the caller's array (out_..., capacity, out_count): *out_count is always the full count; when it is above
+ *            capacity the call returns PONDER_E_BUFFER_TOO_SMALL and writes nothing. NULL with capacity 0 asks for the
+ *            count and returns PONDER_OK.
+ *   Threads  different objects may be used by different threads at once. Runtimes, models, tokenizers and templates are
+ *            immutable: any thread, any time. A session is used by one thread at a time, except ponder_session_cancel; a
+ *            second call at the same time, also from within a callback, is PONDER_E_STATE.
+ *   Calls    back into the host run on the calling thread, return 0 to go on and anything else to stop (the call then
+ *   back     returns PONDER_E_CANCELLED), must not throw, and may call no function on the session but
+ *            ponder_session_cancel. Only the log may be called on any thread.
  *   Host     the library never aborts, exits, prints, throws across this boundary, or touches signal handlers, locale
- *            or floating-point modes.
+ *            or floating-point modes. A child of fork() may use what was created before it, on one thread.
+ *   Since    0.1 for everything. What is marked experimental may still change.
  */
 #ifndef PONDER_H
 #define PONDER_H
@@ -31,91 +45,136 @@ extern "C" {
 
 /* ---- Status ------------------------------------------------------------------------------------------------------ */
 
-typedef int32_t ponder_status;
+typedef int32_t ponder_status; /* callers expect values that are not listed here */
 #define PONDER_OK 0
 #define PONDER_END 1                  /* the reply is complete */
 #define PONDER_PENDING 2              /* a time-sliced step used up its budget: call again */
 #define PONDER_E_INVALID_ARGUMENT -1
 #define PONDER_E_OUT_OF_MEMORY -2
-#define PONDER_E_IO -3
-#define PONDER_E_NOT_FOUND -4
-#define PONDER_E_BAD_FILE -5
-#define PONDER_E_UNSUPPORTED -6
-#define PONDER_E_STATE -7
+#define PONDER_E_IO -3                /* the operating system refused to read or write */
+#define PONDER_E_NOT_FOUND -4         /* a file, folder, token or name does not exist */
+#define PONDER_E_BAD_FILE -5          /* a file's content breaks its format */
+#define PONDER_E_UNSUPPORTED -6       /* valid, but not something this build or version can do */
+#define PONDER_E_STATE -7             /* the call does not fit what the object has done so far */
 #define PONDER_E_CONTEXT_FULL -8
-#define PONDER_E_CANCELLED -9
-#define PONDER_E_NO_TOKENIZER -10
-#define PONDER_E_TEMPLATE -11
-#define PONDER_E_NUMERIC -12
+#define PONDER_E_CANCELLED -9         /* by ponder_session_cancel or a callback */
+#define PONDER_E_NO_TOKENIZER -10     /* the checkpoint has no tokenizer files; token ids still work */
+#define PONDER_E_TEMPLATE -11         /* a chat template failed or ran into its limits */
+#define PONDER_E_NUMERIC -12          /* NaN or infinity where a finite number was needed */
 #define PONDER_E_BUFFER_TOO_SMALL -13
-#define PONDER_E_CALLBACK -14
+#define PONDER_E_CALLBACK -14         /* a callback gave something unusable */
 #define PONDER_E_DEVICE -15
 #define PONDER_E_INTERNAL -100
 
-/* Caller-owned; frozen at 512 bytes. message is NUL-terminated and cut at a character border. */
+/* Caller-owned; frozen at 512 bytes. message is NUL-terminated UTF-8, cut at a character border; empty without error. */
 typedef struct ponder_error {
   ponder_status code;
   char message[508];
 } ponder_error;
 
-/** The status as a word, e.g. "context_full"; never NULL, static. Since 0.1 */
-PONDER_API const char* PONDER_CALL ponder_status_name(ponder_status status);
-/** PONDER_VERSION_STRING of the loaded library; static. Since 0.1 */
-PONDER_API const char* PONDER_CALL ponder_version(void);
-/** PONDER_ABI_VERSION of the loaded library. Since 0.1 */
-PONDER_API uint32_t PONDER_CALL ponder_abi_version(void);
+/** The status as a word, e.g. "context_full", or "unknown"; static. */
+PONDER_API const char* PONDER_CALL ponder_status_name(ponder_status status) PONDER_NOEXCEPT;
+/** PONDER_VERSION_STRING of the loaded library; static. */
+PONDER_API const char* PONDER_CALL ponder_version(void) PONDER_NOEXCEPT;
+/** PONDER_ABI_VERSION of the loaded library. */
+PONDER_API uint32_t PONDER_CALL ponder_abi_version(void) PONDER_NOEXCEPT;
 
-/* ---- Buffers ----------------------------------------------------------------------------------------------------- */
+/* ---- Buffers: results of unknown size ---------------------------------------------------------------------------- */
 
 typedef struct ponder_buffer ponder_buffer;
-/** First byte; text is followed by a NUL that size does not count. Never NULL for a buffer. Since 0.1 */
-PONDER_API const void* PONDER_CALL ponder_buffer_data(const ponder_buffer* buffer);
-/** Bytes. Since 0.1 */
-PONDER_API size_t PONDER_CALL ponder_buffer_size(const ponder_buffer* buffer);
-PONDER_API void PONDER_CALL ponder_buffer_free(ponder_buffer* buffer);
+/** First byte, followed by a NUL that size does not count; valid until the buffer is freed. NULL for NULL only. */
+PONDER_API const void* PONDER_CALL ponder_buffer_data(const ponder_buffer* buffer) PONDER_NOEXCEPT;
+/** Bytes; 0 for NULL. */
+PONDER_API size_t PONDER_CALL ponder_buffer_size(const ponder_buffer* buffer) PONDER_NOEXCEPT;
+PONDER_API void PONDER_CALL ponder_buffer_free(ponder_buffer* buffer) PONDER_NOEXCEPT;
 
 /* ---- Runtime: threads, instruction set, log ---------------------------------------------------------------------- */
 
 typedef struct ponder_runtime ponder_runtime;
 
-/* level: 0 debug, 1 info, 2 warning, 3 error. May run on any thread that works for the runtime; must not throw. */
-typedef void(PONDER_CALL* ponder_log_fn)(void* user_data, int32_t level, const char* message, size_t message_len);
+typedef int32_t ponder_log_level;
+#define PONDER_LOG_DEFAULT 0 /* info */
+#define PONDER_LOG_DEBUG 1
+#define PONDER_LOG_INFO 2
+#define PONDER_LOG_WARNING 3
+#define PONDER_LOG_ERROR 4
+
+/* One message, without a newline; message is valid during the call. May run on any thread that works for the runtime. */
+typedef void(PONDER_CALL* ponder_log_fn)(void* user_data, ponder_log_level level, const char* message,
+                                         size_t message_len);
 
 typedef struct ponder_runtime_params {
   uint32_t struct_size;
-  int32_t n_threads;       /* compute threads, the calling one included; 0: one per available core */
-  const char* max_isa;     /* "ref", "avx2", "avx512", "avx512bf16", "neon"; NULL: PONDER_MAX_ISA of the environment, else the best */
-  ponder_log_fn log;       /* NULL: messages are dropped */
+  int32_t n_threads;          /* compute threads, the calling one included; 0: one per available core */
+  const char* max_isa;        /* "ref", "avx2", "avx512", "avx512bf16" or "neon": no kernel above it is used.
+                                 NULL: PONDER_MAX_ISA of the environment, else the best that the CPU has */
+  ponder_log_fn log;          /* NULL: messages are dropped. Called as long as the runtime or anything made with it lives */
   void* log_user_data;
-  int32_t log_level;       /* least level that is sent */
-  int32_t reserved;
+  ponder_log_level log_level; /* least level that is sent */
+  uint32_t flags;             /* none yet */
 } ponder_runtime_params;
 
 static inline ponder_runtime_params ponder_runtime_params_default(void) {
   ponder_runtime_params p;
   memset(&p, 0, sizeof p);
   p.struct_size = (uint32_t)sizeof p;
-  p.log_level = 1;
   return p;
 }
 
 /**
- * Starts a runtime: a thread pool and the kernels for this CPU. params may be NULL. An unknown max_isa, or one that the
- * CPU lacks, is PONDER_E_INVALID_ARGUMENT. Since 0.1
+ * Starts a runtime: a thread pool and the kernels for this CPU. Runtimes share nothing: two plug-ins in one process may
+ * have one each.
+ *
+ * params  may be NULL.
+ * Returns PONDER_OK, or PONDER_E_INVALID_ARGUMENT: an instruction set of an unknown name or another kind of CPU.
  */
 PONDER_API ponder_status PONDER_CALL ponder_runtime_create(const ponder_runtime_params* params,
-                                                           ponder_runtime** out_runtime, ponder_error* err);
-PONDER_API void PONDER_CALL ponder_runtime_free(ponder_runtime* runtime);
-/** The instruction set in use, e.g. "avx2"; static. Since 0.1 */
-PONDER_API const char* PONDER_CALL ponder_runtime_isa(const ponder_runtime* runtime);
-/** Compute threads, the calling one included. Since 0.1 */
-PONDER_API int32_t PONDER_CALL ponder_runtime_threads(const ponder_runtime* runtime);
+                                                           ponder_runtime** out_runtime,
+                                                           ponder_error* err) PONDER_NOEXCEPT;
+PONDER_API void PONDER_CALL ponder_runtime_free(ponder_runtime* runtime) PONDER_NOEXCEPT;
+/** The instruction set in use, e.g. "avx2"; static. "" for NULL. */
+PONDER_API const char* PONDER_CALL ponder_runtime_isa(const ponder_runtime* runtime) PONDER_NOEXCEPT;
+/** Compute threads, the calling one included; 0 for NULL. */
+PONDER_API int32_t PONDER_CALL ponder_runtime_threads(const ponder_runtime* runtime) PONDER_NOEXCEPT;
+
+/* ---- Settings of a session --------------------------------------------------------------------------------------- */
+
+typedef int32_t ponder_compute;
+#define PONDER_COMPUTE_DEFAULT 0 /* fast */
+#define PONDER_COMPUTE_EXACT 1   /* f32 activations and accumulation; same bits for any threads, chunks and batches */
+#define PONDER_COMPUTE_FAST 2    /* whatever is quickest; same bits for any threads */
+
+typedef int32_t ponder_kv_type;
+#define PONDER_KV_DEFAULT 0 /* f32 in exact compute, f16 in fast */
+#define PONDER_KV_F32 1
+#define PONDER_KV_F16 2
+#define PONDER_KV_BF16 3
+
+/* flags: prompts only set the tokens; ponder_session_next and _step compute them (for hosts with a frame loop) */
+#define PONDER_SESSION_DEFER_PREFILL 1u
+
+typedef struct ponder_session_params {
+  uint32_t struct_size;
+  uint32_t flags;
+  int64_t context_length;  /* tokens; 0: min(the model's maximum, 4096) */
+  int32_t n_threads;       /* 0: all of the runtime's */
+  int32_t prefill_chunk;   /* tokens per forward pass; 0: 256 */
+  ponder_compute compute;
+  ponder_kv_type kv_type;
+} ponder_session_params;
+
+static inline ponder_session_params ponder_session_params_default(void) {
+  ponder_session_params p;
+  memset(&p, 0, sizeof p);
+  p.struct_size = (uint32_t)sizeof p;
+  return p;
+}
 
 /* ---- Model ------------------------------------------------------------------------------------------------------- */
 
 typedef struct ponder_model ponder_model;
 
-/* fraction in [0, 1]; return 0 to go on, anything else to cancel. Runs on the calling thread. */
+/* fraction in [0, 1], never falling. */
 typedef int32_t(PONDER_CALL* ponder_progress_fn)(void* user_data, float fraction);
 
 #define PONDER_MODEL_NO_MTP 1u /* flags: leave the multi-token-prediction layer unloaded */
@@ -123,7 +182,7 @@ typedef int32_t(PONDER_CALL* ponder_progress_fn)(void* user_data, float fraction
 typedef struct ponder_model_params {
   uint32_t struct_size;
   uint32_t flags;
-  ponder_progress_fn progress;
+  ponder_progress_fn progress; /* may be NULL */
   void* progress_user_data;
 } ponder_model_params;
 
@@ -134,34 +193,42 @@ static inline ponder_model_params ponder_model_params_default(void) {
   return p;
 }
 
+/* One file of a checkpoint in memory. */
+typedef struct ponder_memory_file {
+  const char* name; /* "config.json", "model.safetensors", "tokenizer.json", ... */
+  const void* data; /* must outlive every model loaded from it */
+  size_t size;      /* bytes */
+} ponder_memory_file;
+
 /**
  * Loads a Hugging Face folder (config.json, safetensors shards, tokenizer files) in place: weights are mapped, not
- * copied. path is UTF-8, NUL-terminated. Every missing or wrong tensor is named in the message.
- * PONDER_E_NOT_FOUND, PONDER_E_BAD_FILE, PONDER_E_UNSUPPORTED, PONDER_E_CANCELLED (progress asked to stop). Since 0.1
+ * copied, and the files must stay as they are while the model lives.
+ *
+ * path    the folder.
+ * params  may be NULL.
+ * Returns PONDER_OK, or
+ *         PONDER_E_NOT_FOUND    a file is missing
+ *         PONDER_E_BAD_FILE     a file is broken; every missing or wrong tensor is named
+ *         PONDER_E_UNSUPPORTED  an architecture, dtype or tokenizer that this library cannot run
+ *         PONDER_E_CANCELLED    progress asked to stop
  */
 PONDER_API ponder_status PONDER_CALL ponder_model_load(ponder_runtime* runtime, const char* path,
                                                        const ponder_model_params* params, ponder_model** out_model,
-                                                       ponder_error* err);
-
-/* One file of a checkpoint in memory. `data` must outlive every model loaded from it. */
-typedef struct ponder_memory_file {
-  const char* name; /* "config.json", "model.safetensors", ... */
-  const void* data;
-  size_t size;
-} ponder_memory_file;
-
-/** As ponder_model_load, from files in memory. Since 0.1 */
+                                                       ponder_error* err) PONDER_NOEXCEPT;
+/** As ponder_model_load, from n_files files in memory. */
 PONDER_API ponder_status PONDER_CALL ponder_model_load_memory(ponder_runtime* runtime, const ponder_memory_file* files,
                                                               size_t n_files, const ponder_model_params* params,
-                                                              ponder_model** out_model, ponder_error* err);
+                                                              ponder_model** out_model,
+                                                              ponder_error* err) PONDER_NOEXCEPT;
 /**
  * A model with seeded random weights from an official config.json, for measuring real geometries without a download.
- * dtype: "f32", "f16", "bf16" or "fp8"; n_layers 0: as the config says. Since 0.1, experimental
+ * dtype: "f32", "f16", "bf16" or "fp8"; n_layers 0: as the config says. Experimental
  */
 PONDER_API ponder_status PONDER_CALL ponder_model_random(ponder_runtime* runtime, const char* config_json,
                                                          size_t config_json_len, const char* dtype, int32_t n_layers,
-                                                         uint64_t seed, ponder_model** out_model, ponder_error* err);
-PONDER_API void PONDER_CALL ponder_model_free(ponder_model* model);
+                                                         uint64_t seed, ponder_model** out_model,
+                                                         ponder_error* err) PONDER_NOEXCEPT;
+PONDER_API void PONDER_CALL ponder_model_free(ponder_model* model) PONDER_NOEXCEPT;
 
 typedef struct ponder_model_info {
   uint32_t struct_size;
@@ -170,117 +237,149 @@ typedef struct ponder_model_info {
   int32_t num_hidden_layers;
   int32_t max_position_embeddings;
   int32_t has_tokenizer;        /* 0 or 1 */
-  int32_t has_mtp;              /* 0 or 1 */
-  int32_t bos_token_id;         /* -1: none */
-  int64_t n_parameters;
+  int32_t has_chat_template;    /* 0 or 1 */
+  int32_t has_mtp;              /* 0 or 1: the multi-token-prediction layer is loaded */
+  int32_t bos_token_id;         /* of config.json; -1: none */
+  int32_t n_eos_token_ids;      /* see ponder_model_eos_ids */
+  int64_t n_parameters;         /* without the MTP layer */
   int64_t n_active_parameters;  /* per token */
   int64_t weight_bytes;
-  int64_t kv_bytes_per_token;   /* with an f32 cache */
-  uint64_t fingerprint;
+  int64_t kv_bytes_per_token;   /* with an f32 cache; half of it with f16 or bf16 */
+  uint64_t fingerprint;         /* binds saved sessions to the checkpoint */
 } ponder_model_info;
 
-/** Fills *out_info; set out_info->struct_size first. Since 0.1 */
+/** Fills *out_info; set out_info->struct_size first. */
 PONDER_API ponder_status PONDER_CALL ponder_model_get_info(const ponder_model* model, ponder_model_info* out_info,
-                                                           ponder_error* err);
+                                                           ponder_error* err) PONDER_NOEXCEPT;
+/** Ids that end a reply, from generation_config.json and config.json: a list as described above. */
+PONDER_API ponder_status PONDER_CALL ponder_model_eos_ids(const ponder_model* model, int32_t* out_ids, size_t capacity,
+                                                          size_t* out_count, ponder_error* err) PONDER_NOEXCEPT;
+
+typedef struct ponder_memory_plan {
+  uint32_t struct_size;
+  uint32_t flags;           /* 0 */
+  int64_t context_length;   /* tokens, resolved */
+  int64_t weight_bytes;     /* mapped: shared by all sessions, and by all processes that map the same files */
+  int64_t kv_bytes;         /* per session, real as it is used */
+  int64_t scratch_bytes;    /* per session */
+  int64_t total_bytes;      /* of one session and the weights */
+} ponder_memory_plan;
+
+/** What a session with these params (NULL: the default) would reserve. Set out_plan->struct_size first. */
+PONDER_API ponder_status PONDER_CALL ponder_model_plan(const ponder_model* model, const ponder_session_params* params,
+                                                       ponder_memory_plan* out_plan, ponder_error* err) PONDER_NOEXCEPT;
 /**
- * What a checkpoint is, as a JSON object, from config.json and the tensor headers: no weight is read. context_length
- * (0: the default of a session) is what the memory plan is made for. Since 0.1
+ * What a checkpoint is, as a JSON object, from config.json and the tensor headers; no weight is read: architecture,
+ * parameters in all and active per token, bytes per dtype and component, kv_bytes_per_token, memory_plan for a session
+ * with `params` (NULL: the default), warnings. Errors as ponder_model_load.
  */
-PONDER_API ponder_status PONDER_CALL ponder_inspect(const char* path, int64_t context_length, ponder_buffer** out_json,
-                                                    ponder_error* err);
-/** The warnings of the load (surplus tensors, ...) as a JSON array of strings. Since 0.1 */
+PONDER_API ponder_status PONDER_CALL ponder_inspect(const char* path, const ponder_session_params* params,
+                                                    ponder_buffer** out_json, ponder_error* err) PONDER_NOEXCEPT;
+/** As ponder_inspect, of files in memory. */
+PONDER_API ponder_status PONDER_CALL ponder_inspect_memory(const ponder_memory_file* files, size_t n_files,
+                                                           const ponder_session_params* params,
+                                                           ponder_buffer** out_json, ponder_error* err) PONDER_NOEXCEPT;
+/** The warnings of the load (surplus tensors, ...) as a JSON array of strings. */
 PONDER_API ponder_status PONDER_CALL ponder_model_load_report(const ponder_model* model, ponder_buffer** out_json,
-                                                              ponder_error* err);
+                                                              ponder_error* err) PONDER_NOEXCEPT;
 
 /* ---- Tokenizer --------------------------------------------------------------------------------------------------- */
 
 typedef struct ponder_tokenizer ponder_tokenizer;
 
-/** path: a folder with tokenizer.json (tokenizer_config.json is optional), or a tokenizer.json file. Since 0.1 */
+/**
+ * path: a folder with tokenizer.json, or that file; tokenizer_config.json beside it is optional.
+ * PONDER_E_NOT_FOUND, PONDER_E_BAD_FILE, PONDER_E_UNSUPPORTED.
+ */
 PONDER_API ponder_status PONDER_CALL ponder_tokenizer_load(const char* path, ponder_tokenizer** out_tokenizer,
-                                                           ponder_error* err);
-/** The model's tokenizer; PONDER_E_NO_TOKENIZER when the checkpoint has none. Free it too. Since 0.1 */
+                                                           ponder_error* err) PONDER_NOEXCEPT;
+/** The model's tokenizer, a handle to be freed too; PONDER_E_NO_TOKENIZER when the checkpoint has none. */
 PONDER_API ponder_status PONDER_CALL ponder_model_tokenizer(const ponder_model* model, ponder_tokenizer** out_tokenizer,
-                                                            ponder_error* err);
-PONDER_API void PONDER_CALL ponder_tokenizer_free(ponder_tokenizer* tokenizer);
+                                                            ponder_error* err) PONDER_NOEXCEPT;
+PONDER_API void PONDER_CALL ponder_tokenizer_free(ponder_tokenizer* tokenizer) PONDER_NOEXCEPT;
+
+typedef struct ponder_tokenizer_info {
+  uint32_t struct_size;
+  int32_t n_ids;             /* largest id + 1 */
+  int32_t bos_token_id;      /* this and the following: -1 when there is none */
+  int32_t eos_token_id;
+  int32_t think_start_id;    /* <think> */
+  int32_t think_end_id;      /* </think> */
+  int32_t adds_bos;          /* 0 or 1: raw prompts get the BOS in front */
+  int32_t has_chat_template; /* 0 or 1: tokenizer_config.json brings one */
+} ponder_tokenizer_info;
+
+/** Fills *out_info; set out_info->struct_size first. */
+PONDER_API ponder_status PONDER_CALL ponder_tokenizer_get_info(const ponder_tokenizer* tokenizer,
+                                                               ponder_tokenizer_info* out_info,
+                                                               ponder_error* err) PONDER_NOEXCEPT;
 
 #define PONDER_ENCODE_SPECIAL 1u /* added tokens in the text become their ids */
-#define PONDER_ENCODE_BOS 2u     /* put the beginning-of-sentence id in front */
+#define PONDER_ENCODE_BOS 2u     /* put the beginning-of-sentence id in front; PONDER_E_NOT_FOUND when there is none */
 #define PONDER_DECODE_SKIP_SPECIAL 1u
 
-/**
- * Ids of a text. out_ids may be NULL with capacity 0 to ask for the count; *out_count is always the full count.
- * PONDER_E_BUFFER_TOO_SMALL (nothing written), PONDER_E_INVALID_ARGUMENT (invalid UTF-8). Since 0.1
- */
+/** Ids of a text: a list as described above. flags: PONDER_ENCODE_... */
 PONDER_API ponder_status PONDER_CALL ponder_tokenizer_encode(const ponder_tokenizer* tokenizer, const char* text,
                                                              size_t text_len, uint32_t flags, int32_t* out_ids,
-                                                             size_t capacity, size_t* out_count, ponder_error* err);
-/** UTF-8 text of ids; unfinished characters become U+FFFD. Since 0.1 */
+                                                             size_t capacity, size_t* out_count,
+                                                             ponder_error* err) PONDER_NOEXCEPT;
+/** Text of ids; unfinished characters become U+FFFD. flags: PONDER_DECODE_... An id without a token is refused. */
 PONDER_API ponder_status PONDER_CALL ponder_tokenizer_decode(const ponder_tokenizer* tokenizer, const int32_t* ids,
                                                              size_t n_ids, uint32_t flags, ponder_buffer** out_text,
-                                                             ponder_error* err);
-/** Largest id + 1. Since 0.1 */
-PONDER_API int32_t PONDER_CALL ponder_tokenizer_n_ids(const ponder_tokenizer* tokenizer);
+                                                             ponder_error* err) PONDER_NOEXCEPT;
+/** The id of one token given by its text, e.g. "<think>"; PONDER_E_NOT_FOUND. */
+PONDER_API ponder_status PONDER_CALL ponder_tokenizer_find(const ponder_tokenizer* tokenizer, const char* text,
+                                                           size_t text_len, int32_t* out_id,
+                                                           ponder_error* err) PONDER_NOEXCEPT;
+
+#define PONDER_TOKEN_ADDED 1u   /* one of added_tokens: never the result of plain text */
+#define PONDER_TOKEN_SPECIAL 2u /* left out by PONDER_DECODE_SKIP_SPECIAL */
+
+/**
+ * One token's raw bytes, possibly a part of a character; *out_bytes is owned by the tokenizer and not NUL-terminated.
+ * out_flags (may be NULL): PONDER_TOKEN_... PONDER_E_NOT_FOUND: an id without a token.
+ */
+PONDER_API ponder_status PONDER_CALL ponder_tokenizer_token(const ponder_tokenizer* tokenizer, int32_t id,
+                                                            const char** out_bytes, size_t* out_len,
+                                                            uint32_t* out_flags, ponder_error* err) PONDER_NOEXCEPT;
 
 /* ---- Chat templates ---------------------------------------------------------------------------------------------- */
 
 typedef struct ponder_template ponder_template;
 
-/** The Jinja template of a folder's tokenizer_config.json (or chat_template.jinja). Since 0.1 */
+/**
+ * The Jinja template of a folder: chat_template of its tokenizer_config.json, else chat_template.jinja.
+ * PONDER_E_NOT_FOUND when there is neither; PONDER_E_TEMPLATE when it does not parse.
+ */
 PONDER_API ponder_status PONDER_CALL ponder_template_load(const char* path, ponder_template** out_template,
-                                                          ponder_error* err);
-/** "deepseek-v3", "deepseek-r1" or "r1-distill". Since 0.1 */
+                                                          ponder_error* err) PONDER_NOEXCEPT;
+/** name: "deepseek-v3", "deepseek-r1" or "r1-distill", with DeepSeek's BOS and EOS; PONDER_E_NOT_FOUND. */
 PONDER_API ponder_status PONDER_CALL ponder_template_builtin(const char* name, ponder_template** out_template,
-                                                             ponder_error* err);
-/** The template a model's sessions use; PONDER_E_TEMPLATE when it has none. Since 0.1 */
+                                                             ponder_error* err) PONDER_NOEXCEPT;
+/** The template that a model's sessions use, own or built-in; when there is none, the status that says why. */
 PONDER_API ponder_status PONDER_CALL ponder_model_template(const ponder_model* model, ponder_template** out_template,
-                                                           ponder_error* err);
-PONDER_API void PONDER_CALL ponder_template_free(ponder_template* chat_template);
+                                                           ponder_error* err) PONDER_NOEXCEPT;
+PONDER_API void PONDER_CALL ponder_template_free(ponder_template* chat_template) PONDER_NOEXCEPT;
 
-#define PONDER_CHAT_NO_GENERATION_PROMPT 1u
+#define PONDER_CHAT_NO_GENERATION_PROMPT 1u /* do not open the assistant's turn */
 #define PONDER_CHAT_TRUST_CONTENT 2u /* message content may hold special tokens, as with the official tokenizers */
 
 /**
- * Renders messages to prompt text. messages_json: an OpenAI message array, or {messages, tools, add_generation_prompt}.
- * kwargs_json: an object of further template variables, or NULL. flags: PONDER_CHAT_NO_GENERATION_PROMPT. Since 0.1
+ * Renders messages to prompt text.
+ *
+ * messages_json  an OpenAI message array, or {"messages": [...], "tools": [...], "add_generation_prompt": true}; the two
+ *                last may be left out, other members are ignored.
+ * kwargs_json    an object of further template variables, e.g. {"enable_thinking": true}, or NULL.
+ * flags          PONDER_CHAT_NO_GENERATION_PROMPT.
+ * Returns        PONDER_OK, or PONDER_E_TEMPLATE: the template refused the messages or ran into a limit.
  */
 PONDER_API ponder_status PONDER_CALL ponder_template_render(const ponder_template* chat_template,
                                                             const char* messages_json, size_t messages_json_len,
                                                             const char* kwargs_json, size_t kwargs_json_len,
                                                             uint32_t flags, ponder_buffer** out_text,
-                                                            ponder_error* err);
+                                                            ponder_error* err) PONDER_NOEXCEPT;
 
-/* ---- Session ----------------------------------------------------------------------------------------------------- */
-
-typedef struct ponder_session ponder_session;
-
-typedef int32_t ponder_compute;
-#define PONDER_COMPUTE_DEFAULT 0 /* fast */
-#define PONDER_COMPUTE_EXACT 1   /* f32 activations and accumulation; same bits for any threads, chunks and batches */
-#define PONDER_COMPUTE_FAST 2
-
-typedef int32_t ponder_kv_type;
-#define PONDER_KV_DEFAULT 0 /* f32 in exact compute, f16 in fast */
-#define PONDER_KV_F32 1
-#define PONDER_KV_F16 2
-#define PONDER_KV_BF16 3
-
-typedef struct ponder_session_params {
-  uint32_t struct_size;
-  int32_t n_threads;       /* 0: all of the runtime's */
-  int64_t context_length;  /* tokens; 0: min(the model's maximum, 4096) */
-  int32_t prefill_chunk;   /* tokens per forward pass; 0: 256 */
-  ponder_compute compute;
-  ponder_kv_type kv_type;
-  int32_t reserved;
-} ponder_session_params;
-
-static inline ponder_session_params ponder_session_params_default(void) {
-  ponder_session_params p;
-  memset(&p, 0, sizeof p);
-  p.struct_size = (uint32_t)sizeof p;
-  return p;
-}
+/* ---- How to sample and when to stop ------------------------------------------------------------------------------ */
 
 typedef struct ponder_logit_bias {
   int32_t id;
@@ -289,59 +388,68 @@ typedef struct ponder_logit_bias {
 
 typedef struct ponder_text {
   const char* data;
-  size_t size;
+  size_t size; /* bytes */
 } ponder_text;
 
-#define PONDER_GENERATE_IGNORE_EOS 1u
+typedef struct ponder_logprob {
+  int32_t id;
+  float logprob; /* natural logarithm, before temperature and penalties */
+} ponder_logprob;
 
-/* How to sample and when to stop. ponder_generate_params_default() is greedy decoding without limits. */
+/*
+ * The host's own sampler. Sees the logits [vocab_size] after logit bias and penalties, may change them in place, and may
+ * choose by setting *out_id (left at -1: the built-in samplers go on with what the logits are now).
+ */
+typedef int32_t(PONDER_CALL* ponder_sampler_fn)(void* user_data, float* logits, size_t vocab_size, int32_t* out_id);
+
+/* flags */
+#define PONDER_GENERATE_IGNORE_EOS 1u    /* go on behind end tokens; stop_ids still end the reply */
+#define PONDER_GENERATE_CONTEXT_SHIFT 2u /* a full context forgets its older half instead of PONDER_E_CONTEXT_FULL */
+
+#define PONDER_THINK_NONE -1 /* think_budget: </think> is forced at once */
+
+/* Zero in every field but struct_size: greedy decoding until the model ends its reply or the context is full. */
 typedef struct ponder_generate_params {
   uint32_t struct_size;
-  uint32_t flags;
-  int64_t max_new_tokens;   /* 0: until the context is full */
-  int64_t think_budget;     /* thinking tokens, then </think> is forced; -1: none */
-  uint64_t seed;
+  uint32_t flags;           /* PONDER_GENERATE_... */
+  int64_t max_new_tokens;   /* 0: no limit */
+  int64_t think_budget;     /* thinking tokens, then </think> is forced; 0: no limit; PONDER_THINK_NONE */
+  int64_t context_keep;     /* of a context shift: tokens kept at the beginning; 0: the prompt, at most half the context */
+  uint64_t seed;            /* same seed and settings, same tokens, whatever the number of threads */
   float temperature;        /* 0: greedy */
   int32_t top_k;            /* 0: off */
   float top_p;              /* 0 or 1: off */
-  float min_p;
+  float min_p;              /* 0: off */
   float typical_p;          /* 0 or 1: off */
   float top_n_sigma;        /* 0: off */
   float xtc_probability;    /* 0: off */
-  float xtc_threshold;
-  int32_t mirostat;         /* 0 or 2 */
-  float mirostat_tau;
-  float mirostat_eta;
-  float repetition_penalty; /* 1: off */
-  float presence_penalty;
-  float frequency_penalty;
-  int32_t penalty_last_n;   /* tokens looked back at; -1: all */
+  float xtc_threshold;      /* 0: 0.1 */
+  int32_t mirostat;         /* 0: off; 2 */
+  float mirostat_tau;       /* 0: 5 */
+  float mirostat_eta;       /* 0: 0.1 */
+  float repetition_penalty; /* 0 or 1: off */
+  float presence_penalty;   /* 0: off */
+  float frequency_penalty;  /* 0: off */
+  int32_t penalty_last_n;   /* tokens that the three look back at; 0: 64; -1: all */
   float dry_multiplier;     /* 0: off */
-  float dry_base;
-  int32_t dry_allowed_length;
-  int32_t dry_last_n;       /* -1: all */
-  int32_t reserved;
+  float dry_base;           /* 0: 1.75 */
+  int32_t dry_allowed_length; /* 0: 2 */
+  int32_t dry_last_n;       /* tokens that DRY looks back at; 0 or -1: all */
+  int32_t n_top_logprobs;   /* likeliest alternatives that each event carries, at most 64 */
   const ponder_logit_bias* logit_bias;
   size_t n_logit_bias;
   const ponder_text* stop;  /* stop strings, in the answer; not part of the text */
   size_t n_stop;
-  const int32_t* stop_ids;
+  const int32_t* stop_ids;  /* beside the model's end tokens */
   size_t n_stop_ids;
+  ponder_sampler_fn sampler; /* may be NULL; not part of a saved session */
+  void* sampler_user_data;
 } ponder_generate_params;
 
 static inline ponder_generate_params ponder_generate_params_default(void) {
   ponder_generate_params p;
   memset(&p, 0, sizeof p);
   p.struct_size = (uint32_t)sizeof p;
-  p.think_budget = -1;
-  p.xtc_threshold = 0.1f;
-  p.mirostat_tau = 5.0f;
-  p.mirostat_eta = 0.1f;
-  p.repetition_penalty = 1.0f;
-  p.penalty_last_n = 64;
-  p.dry_base = 1.75f;
-  p.dry_allowed_length = 2;
-  p.dry_last_n = -1;
   return p;
 }
 
@@ -353,178 +461,254 @@ static inline ponder_generate_params ponder_generate_params_r1(void) {
   return p;
 }
 
-/** Memory for context_length tokens is reserved here; decoding allocates nothing. params may be NULL. Since 0.1 */
+/**
+ * The sampling that the checkpoint's generation_config.json asks for (do_sample, temperature, top_p, top_k,
+ * max_new_tokens); the default where it says nothing. Set out_params->struct_size first.
+ */
+PONDER_API ponder_status PONDER_CALL ponder_model_generate_params(const ponder_model* model,
+                                                                  ponder_generate_params* out_params,
+                                                                  ponder_error* err) PONDER_NOEXCEPT;
+
+/* ---- Session ----------------------------------------------------------------------------------------------------- */
+
+typedef struct ponder_session ponder_session;
+
+/** Memory for context_length tokens is reserved here; decoding allocates nothing. params may be NULL. */
 PONDER_API ponder_status PONDER_CALL ponder_session_create(ponder_runtime* runtime, ponder_model* model,
                                                            const ponder_session_params* params,
-                                                           ponder_session** out_session, ponder_error* err);
-PONDER_API void PONDER_CALL ponder_session_free(ponder_session* session);
-/** Sampling and limits of the following calls. Pointers inside are copied. params NULL: greedy. Since 0.1 */
+                                                           ponder_session** out_session,
+                                                           ponder_error* err) PONDER_NOEXCEPT;
+PONDER_API void PONDER_CALL ponder_session_free(ponder_session* session) PONDER_NOEXCEPT;
+/**
+ * Sampling and limits of the following calls; arrays inside are copied. params NULL: the default. The random state
+ * restarts when the seed changes, and with every prompt.
+ */
 PONDER_API ponder_status PONDER_CALL ponder_session_set_params(ponder_session* session,
-                                                               const ponder_generate_params* params, ponder_error* err);
+                                                               const ponder_generate_params* params,
+                                                               ponder_error* err) PONDER_NOEXCEPT;
+/**
+ * What is set; out_params->struct_size first. Fields that were 0 hold the value used. Arrays inside are owned by the
+ * session and valid until the next call of ponder_session_get_params, _set_params or a restore.
+ */
+PONDER_API ponder_status PONDER_CALL ponder_session_get_params(ponder_session* session,
+                                                               ponder_generate_params* out_params,
+                                                               ponder_error* err) PONDER_NOEXCEPT;
 
-/* tokens done and in all; return 0 to go on, anything else to cancel. Runs on the calling thread. */
+/* Prompt tokens computed and in all. */
 typedef int32_t(PONDER_CALL* ponder_prefill_fn)(void* user_data, size_t n_done, size_t n_total);
 
+/*
+ * Prompts. Each sets the whole conversation: what it shares with the tokens already computed is reused, the rest is
+ * computed (with PONDER_SESSION_DEFER_PREFILL later). progress may be NULL. Each returns PONDER_OK, or
+ *   PONDER_E_CONTEXT_FULL  it does not fit context_length; the session is unchanged
+ *   PONDER_E_CANCELLED     the session holds a computed part of the prompt; the next prompt reuses it
+ *   PONDER_E_NO_TOKENIZER  (all but _ids)
+ */
+
 /**
- * Sets the conversation from messages (as ponder_template_render) and runs its prefill; what is already in the cache is
- * reused. Message content can never become special tokens unless PONDER_CHAT_TRUST_CONTENT.
- * progress and kwargs_json may be NULL. PONDER_E_CONTEXT_FULL: the session is unchanged. Since 0.1
+ * messages_json, kwargs_json, flags: as ponder_template_render, and PONDER_CHAT_TRUST_CONTENT; without it message content
+ * can never become special tokens. PONDER_E_TEMPLATE; PONDER_E_NOT_FOUND: the model has no chat template.
  */
 PONDER_API ponder_status PONDER_CALL ponder_session_prompt_chat(ponder_session* session, const char* messages_json,
                                                                 size_t messages_json_len, const char* kwargs_json,
                                                                 size_t kwargs_json_len, uint32_t flags,
                                                                 ponder_prefill_fn progress, void* user_data,
-                                                                ponder_error* err);
-/** One user message: the shortest way to a reply. Since 0.1 */
+                                                                ponder_error* err) PONDER_NOEXCEPT;
+/** One user message: the shortest way to a reply. */
 PONDER_API ponder_status PONDER_CALL ponder_session_prompt(ponder_session* session, const char* user_text,
-                                                           size_t user_text_len, ponder_error* err);
-/** A raw prompt without a template. flags: PONDER_ENCODE_SPECIAL. BOS as the tokenizer's config says. Since 0.1 */
+                                                           size_t user_text_len, ponder_error* err) PONDER_NOEXCEPT;
+/** A raw prompt without a template. flags: PONDER_ENCODE_SPECIAL. BOS as the tokenizer's config says. */
 PONDER_API ponder_status PONDER_CALL ponder_session_prompt_text(ponder_session* session, const char* text,
                                                                 size_t text_len, uint32_t flags,
                                                                 ponder_prefill_fn progress, void* user_data,
-                                                                ponder_error* err);
-/** Token ids as they are; works without a tokenizer. Since 0.1 */
-PONDER_API ponder_status PONDER_CALL ponder_session_prompt_ids(ponder_session* session, const int32_t* ids, size_t n_ids,
-                                                               ponder_prefill_fn progress, void* user_data,
-                                                               ponder_error* err);
-/** Adds ids behind what is there. Since 0.1 */
-PONDER_API ponder_status PONDER_CALL ponder_session_append_ids(ponder_session* session, const int32_t* ids, size_t n_ids,
-                                                               ponder_prefill_fn progress, void* user_data,
-                                                               ponder_error* err);
+                                                                ponder_error* err) PONDER_NOEXCEPT;
+/** Token ids as they are; works without a tokenizer. */
+PONDER_API ponder_status PONDER_CALL ponder_session_prompt_ids(ponder_session* session, const int32_t* ids,
+                                                               size_t n_ids, ponder_prefill_fn progress,
+                                                               void* user_data, ponder_error* err) PONDER_NOEXCEPT;
+/** Adds ids behind what is there; all of it is the prompt of the next reply. */
+PONDER_API ponder_status PONDER_CALL ponder_session_append_ids(ponder_session* session, const int32_t* ids,
+                                                               size_t n_ids, ponder_prefill_fn progress,
+                                                               void* user_data, ponder_error* err) PONDER_NOEXCEPT;
+/** The ids that ponder_session_prompt_chat would use: a list as described above. The session is not changed. */
+PONDER_API ponder_status PONDER_CALL ponder_session_chat_ids(const ponder_session* session, const char* messages_json,
+                                                             size_t messages_json_len, const char* kwargs_json,
+                                                             size_t kwargs_json_len, uint32_t flags, int32_t* out_ids,
+                                                             size_t capacity, size_t* out_count,
+                                                             ponder_error* err) PONDER_NOEXCEPT;
 
 typedef int32_t ponder_channel;
 #define PONDER_CHANNEL_ANSWER 0
 #define PONDER_CHANNEL_THINKING 1
 
 typedef int32_t ponder_finish;
-#define PONDER_FINISH_NONE 0
-#define PONDER_FINISH_STOP 1
-#define PONDER_FINISH_LENGTH 2
-#define PONDER_FINISH_LOOP 3
+#define PONDER_FINISH_NONE 0      /* the reply goes on */
+#define PONDER_FINISH_STOP 1      /* end token, stop id or stop string */
+#define PONDER_FINISH_LENGTH 2    /* max_new_tokens, or the context is full */
+#define PONDER_FINISH_LOOP 3      /* the model repeats itself */
 #define PONDER_FINISH_CANCELLED 4
 #define PONDER_FINISH_ERROR 5
 
 typedef struct ponder_token_event {
   uint32_t struct_size;
-  int32_t id;              /* -1: text only, no token (what a stop string had held back) */
+  int32_t id;              /* the end token is an event too */
   ponder_channel channel;
-  int32_t forced;          /* 1: not sampled */
-  const char* text;        /* whole characters, possibly none; owned by the session, valid until the next call on it */
-  size_t text_len;
-  float logprob;           /* before temperature and penalties */
-  int32_t reserved;
-} ponder_token_event;
+  int32_t forced;          /* 1: not sampled (think_budget) */
+  const char* text;        /* whole characters, possibly none; no terminator. <think> and </think> have no text. */
+  size_t text_len;         /* bytes */
+  const ponder_logprob* top_logprobs; /* n_top_logprobs of the params, best first; of this token's position */
+  size_t n_top_logprobs;
+  float logprob;           /* of id, before temperature and penalties; 0 when forced */
+  uint32_t flags;          /* 0 */
+} ponder_token_event;      /* pointers: owned by the session, valid until the next call on it */
 
 /**
  * Generates the next token of the reply: one decode step, one sample.
  *
  * session    prompted before.
- * out_event  set struct_size first.
+ * out_event  set struct_size first; filled on PONDER_OK.
  *
  * Returns  PONDER_OK, or PONDER_END when the reply is complete (end token, stop string, max_new_tokens), or
  *          PONDER_E_CONTEXT_FULL  all context_length tokens are used; the session is unchanged
  *          PONDER_E_CANCELLED     ponder_session_cancel was called; prompt again to go on
  *          PONDER_E_NUMERIC       the model produced NaN
- * Threads  one call per session at a time; sessions of one model may run in parallel. Blocks for one decode step.
- * Since    0.1
+ *          PONDER_E_STATE         not prompted yet
+ * Blocks for one decode step.
  */
 PONDER_API ponder_status PONDER_CALL ponder_session_next(ponder_session* session, ponder_token_event* out_event,
-                                                         ponder_error* err);
-/** Time-sliced: as ponder_session_next, or PONDER_PENDING after about budget_us microseconds. Since 0.1 */
+                                                         ponder_error* err) PONDER_NOEXCEPT;
+/** Time-sliced: as ponder_session_next, or PONDER_PENDING after about budget_us microseconds; call again to go on. */
 PONDER_API ponder_status PONDER_CALL ponder_session_step(ponder_session* session, int64_t budget_us,
-                                                         ponder_token_event* out_event, ponder_error* err);
+                                                         ponder_token_event* out_event,
+                                                         ponder_error* err) PONDER_NOEXCEPT;
 /**
- * One decode step of several sessions of one model in one forward pass. statuses[i] is what ponder_session_next would
- * have returned for sessions[i]. Since 0.1
+ * One decode step of several sessions of one model in one forward pass.
+ *
+ * events    [n_sessions], all with the same struct_size, which is also the distance between two of them.
+ * statuses  [n_sessions]: what ponder_session_next would have returned for sessions[i]; events[i] is filled on PONDER_OK.
+ * Returns   PONDER_OK when all statuses are there; PONDER_E_INVALID_ARGUMENT: a session is NULL, twice in the list or of
+ *           another model. err: of the call, else of the first session with an error.
  */
 PONDER_API ponder_status PONDER_CALL ponder_session_next_batch(ponder_session* const* sessions, size_t n_sessions,
                                                                ponder_token_event* events, ponder_status* statuses,
-                                                               ponder_error* err);
+                                                               ponder_error* err) PONDER_NOEXCEPT;
 
-/* Return 0 to go on, anything else to stop. Runs on the calling thread; may call only ponder_session_cancel. */
+/* event is valid during the call. */
 typedef int32_t(PONDER_CALL* ponder_token_fn)(void* user_data, const ponder_token_event* event);
-/** A loop over ponder_session_next until the end. PONDER_OK at the end, PONDER_E_CANCELLED when stopped. Since 0.1 */
-PONDER_API ponder_status PONDER_CALL ponder_session_generate(ponder_session* session, ponder_token_fn on_token,
-                                                             void* user_data, ponder_error* err);
-/** From any thread: the running call returns PONDER_E_CANCELLED within one layer's time. Since 0.1 */
-PONDER_API void PONDER_CALL ponder_session_cancel(ponder_session* session);
-/** Why the last reply ended. Since 0.1 */
-PONDER_API ponder_finish PONDER_CALL ponder_session_finish_reason(const ponder_session* session);
-
-/** A second session with the same content; shares the memory of the common prefix. Since 0.1 */
-PONDER_API ponder_status PONDER_CALL ponder_session_fork(const ponder_session* session, ponder_session** out_session,
-                                                         ponder_error* err);
-/** Keeps the first n_tokens tokens and forgets the rest. Since 0.1 */
-PONDER_API ponder_status PONDER_CALL ponder_session_rewind(ponder_session* session, size_t n_tokens, ponder_error* err);
-/** The whole state, restorable into a session of the same model, also in the middle of thinking. Since 0.1 */
-PONDER_API ponder_status PONDER_CALL ponder_session_save(const ponder_session* session, ponder_buffer** out_state,
-                                                         ponder_error* err);
-/** Checks everything before it changes anything. Since 0.1 */
-PONDER_API ponder_status PONDER_CALL ponder_session_restore(ponder_session* session, const void* state,
-                                                            size_t state_size, ponder_error* err);
-
-/** All token ids of the session, prompt and reply; *out_count is always the full count. Since 0.1 */
-PONDER_API ponder_status PONDER_CALL ponder_session_tokens(const ponder_session* session, int32_t* out_ids,
-                                                           size_t capacity, size_t* out_count, ponder_error* err);
 /**
- * Copies the logits of the last position, before temperature and penalties: [vocab_size] f32, index = token id.
- * PONDER_E_BUFFER_TOO_SMALL (nothing written), PONDER_E_STATE (not prompted). Since 0.1
+ * A loop over ponder_session_next until the end; on_token may be NULL. PONDER_OK at the end of the reply; stopped by
+ * on_token it is PONDER_E_CANCELLED, and a later call goes on. Other errors as ponder_session_next.
+ */
+PONDER_API ponder_status PONDER_CALL ponder_session_generate(ponder_session* session, ponder_token_fn on_token,
+                                                             void* user_data, ponder_error* err) PONDER_NOEXCEPT;
+/**
+ * From any thread, a callback or a signal handler: the running call, or else the next one that computes, returns
+ * PONDER_E_CANCELLED within one layer's time, and so do all that follow until a prompt, rewind or restore.
+ */
+PONDER_API void PONDER_CALL ponder_session_cancel(ponder_session* session) PONDER_NOEXCEPT;
+/** Why the last reply ended; PONDER_FINISH_NONE for NULL. */
+PONDER_API ponder_finish PONDER_CALL ponder_session_finish_reason(const ponder_session* session) PONDER_NOEXCEPT;
+/** The channel that the next token belongs to; thinking also when the prompt itself opened the block. */
+PONDER_API ponder_channel PONDER_CALL ponder_session_next_channel(const ponder_session* session) PONDER_NOEXCEPT;
+
+/**
+ * A second session with the same content, settings and random state, which shares the memory of the common prefix: n
+ * completions of one prompt are n - 1 forks, each with a seed of its own by ponder_session_set_params.
+ */
+PONDER_API ponder_status PONDER_CALL ponder_session_fork(const ponder_session* session, ponder_session** out_session,
+                                                         ponder_error* err) PONDER_NOEXCEPT;
+/** Keeps the first n_tokens tokens and forgets the rest. */
+PONDER_API ponder_status PONDER_CALL ponder_session_rewind(ponder_session* session, size_t n_tokens,
+                                                           ponder_error* err) PONDER_NOEXCEPT;
+/**
+ * The whole state: tokens, cache, settings, random state. Restorable into a session of the same model with the same
+ * kv_type, also in the middle of thinking, and on another machine.
+ */
+PONDER_API ponder_status PONDER_CALL ponder_session_save(const ponder_session* session, ponder_buffer** out_state,
+                                                         ponder_error* err) PONDER_NOEXCEPT;
+/** As ponder_session_save, to a file; an existing file is replaced when all is written, never half. PONDER_E_IO. */
+PONDER_API ponder_status PONDER_CALL ponder_session_save_file(const ponder_session* session, const char* path,
+                                                              ponder_error* err) PONDER_NOEXCEPT;
+/**
+ * Takes over a saved state; everything is checked before anything is changed.
+ * PONDER_E_BAD_FILE      damaged or cut off
+ * PONDER_E_UNSUPPORTED   of another version
+ * PONDER_E_INVALID_ARGUMENT of another model or kv_type
+ * PONDER_E_CONTEXT_FULL  more tokens than context_length
+ */
+PONDER_API ponder_status PONDER_CALL ponder_session_restore(ponder_session* session, const void* state,
+                                                            size_t state_size, ponder_error* err) PONDER_NOEXCEPT;
+/** As ponder_session_restore, from a file. PONDER_E_NOT_FOUND, PONDER_E_IO. */
+PONDER_API ponder_status PONDER_CALL ponder_session_restore_file(ponder_session* session, const char* path,
+                                                                 ponder_error* err) PONDER_NOEXCEPT;
+
+/** All token ids of the session, prompt and reply: a list as described above. */
+PONDER_API ponder_status PONDER_CALL ponder_session_tokens(const ponder_session* session, int32_t* out_ids,
+                                                           size_t capacity, size_t* out_count,
+                                                           ponder_error* err) PONDER_NOEXCEPT;
+/**
+ * Copies the logits of the last position, before temperature and penalties; computes what a deferred prefill left.
+ *
+ * out_logits  [vocab_size] f32, unnormalised log-probabilities, index = token id.
+ * count       elements in out_logits.
+ * Returns     PONDER_OK, or PONDER_E_BUFFER_TOO_SMALL (nothing written), PONDER_E_STATE (not prompted).
  */
 PONDER_API ponder_status PONDER_CALL ponder_session_logits(ponder_session* session, float* out_logits, size_t count,
-                                                           ponder_error* err);
-
-typedef struct ponder_logprob {
-  int32_t id;
-  float logprob;
-} ponder_logprob;
-/** The n most likely next tokens, best first. Since 0.1 */
+                                                           ponder_error* err) PONDER_NOEXCEPT;
+/** The n likeliest next tokens into out [n], best first; n at most vocab_size. PONDER_E_STATE (not prompted). */
 PONDER_API ponder_status PONDER_CALL ponder_session_top_logprobs(ponder_session* session, ponder_logprob* out, size_t n,
-                                                                 ponder_error* err);
-/** log p of each token of the session given those before it; out[0] is 0; count: at least the session's tokens. Since 0.1 */
+                                                                 ponder_error* err) PONDER_NOEXCEPT;
+/**
+ * log p of each token of the session given those before it, by a fresh pass over them: out_logprobs [count], at least as
+ * many as the session has tokens; out_logprobs[0] is 0. PONDER_E_BUFFER_TOO_SMALL, PONDER_E_STATE (not prompted).
+ */
 PONDER_API ponder_status PONDER_CALL ponder_session_prompt_logprobs(ponder_session* session, float* out_logprobs,
-                                                                    size_t count, ponder_error* err);
+                                                                    size_t count, ponder_error* err) PONDER_NOEXCEPT;
 
 typedef struct ponder_session_stats {
   uint32_t struct_size;
-  uint32_t reserved;
-  int64_t context_length;
+  uint32_t flags;           /* 0 */
+  int64_t context_length;   /* tokens */
   int64_t n_tokens;         /* in the session */
   int64_t prompt_tokens;    /* of the last prompt */
   int64_t reused_tokens;    /* of these, found in the cache */
-  int64_t thinking_tokens;
-  int64_t answer_tokens;
-  int64_t forced_tokens;
+  int64_t thinking_tokens;  /* of the reply: sampled in the thinking channel */
+  int64_t answer_tokens;    /* sampled in the answer, the end token included */
+  int64_t forced_tokens;    /* not sampled; the three add up to the reply */
   int64_t kv_bytes;         /* reserved */
   int64_t scratch_bytes;
-  double prefill_ms;
-  double decode_ms;
+  double prefill_ms;        /* of the last prompt */
+  double decode_ms;         /* of the reply */
 } ponder_session_stats;
-/** Set out_stats->struct_size first. Since 0.1 */
+
+/** Set out_stats->struct_size first. */
 PONDER_API ponder_status PONDER_CALL ponder_session_get_stats(const ponder_session* session,
-                                                              ponder_session_stats* out_stats, ponder_error* err);
+                                                              ponder_session_stats* out_stats,
+                                                              ponder_error* err) PONDER_NOEXCEPT;
 
 /* ---- Looking inside ---------------------------------------------------------------------------------------------- */
 
 #define PONDER_EVALUATE_LAST 1u   /* logits of the last position only */
-#define PONDER_EVALUATE_HIDDEN 2u /* "hidden.N", "hidden.final_norm" */
-#define PONDER_EVALUATE_MOE 4u    /* "moe.N.ids", "moe.N.weights" */
+#define PONDER_EVALUATE_HIDDEN 2u /* "hidden.N" (before layer N), "hidden.final_norm": [n, hidden_size] */
+#define PONDER_EVALUATE_MOE 4u    /* "moe.N.ids", "moe.N.weights" of layer N: [n, num_experts_per_tok], ascending ids */
 
 typedef int32_t ponder_dtype;
 #define PONDER_DTYPE_F32 0
 #define PONDER_DTYPE_I32 1
 
-/* A named tensor; data is valid during the call. Return 0 to go on, anything else to stop. */
+/* A named tensor, row-major; name, data and shape [n_dims] are valid during the call. */
 typedef int32_t(PONDER_CALL* ponder_tensor_fn)(void* user_data, const char* name, ponder_dtype dtype, const void* data,
                                                const int64_t* shape, int32_t n_dims);
 /**
- * One forward pass over ids in a fresh cache; hands each wanted tensor to on_tensor: "logits" [n, vocab_size] (or
- * [vocab_size] with PONDER_EVALUATE_LAST), and what flags ask for. mtp_next_ids (NULL or n_ids ids): also "mtp.logits".
- * The session's own content stays as it is. Since 0.1, experimental
+ * A forward pass over ids in a cache of its own; hands each wanted tensor to on_tensor: "logits" [n_ids, vocab_size] (or
+ * [vocab_size] with PONDER_EVALUATE_LAST), and what flags ask for. mtp_next_ids (NULL, or [n_ids]: the token behind each
+ * position): also "mtp.logits", shaped as "logits"; PONDER_E_UNSUPPORTED without an MTP layer. The session's own content
+ * stays as it is. Experimental
  */
 PONDER_API ponder_status PONDER_CALL ponder_session_evaluate(ponder_session* session, const int32_t* ids, size_t n_ids,
                                                              const int32_t* mtp_next_ids, uint32_t flags,
                                                              ponder_tensor_fn on_tensor, void* user_data,
-                                                             ponder_error* err);
+                                                             ponder_error* err) PONDER_NOEXCEPT;
 
 #ifdef __cplusplus
 } /* extern "C" */

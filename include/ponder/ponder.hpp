@@ -90,6 +90,22 @@ struct Deleter {
   void operator()(T* handle) const { Free(handle); }
 };
 
+// A list that the C ABI writes into the caller's array: f(out, capacity, out_count, err). `guess` saves the second call.
+template <class F>
+Result<std::vector<std::int32_t>> list(std::size_t guess, F&& f) {
+  std::vector<std::int32_t> out(guess);
+  Call call;
+  std::size_t count = 0;
+  call.status = f(out.data(), out.size(), &count, &call.err);
+  if (call.status == PONDER_E_BUFFER_TOO_SMALL || (call.status == PONDER_OK && count > guess)) {
+    out.resize(count);
+    call.status = f(out.data(), out.size(), &count, &call.err);
+  }
+  if (call.failed()) return call.error();
+  out.resize(count);
+  return out;
+}
+
 // A std::function that may throw, called from C: the exception is kept and thrown again after the C call returned.
 struct Kept {
   std::exception_ptr exception;
@@ -106,9 +122,9 @@ struct Kept {
     return f() ? 0 : 1;
 #endif
   }
-  void rethrow() const {
+  void rethrow() {
 #if PONDER_HPP_EXCEPTIONS
-    if (exception) std::rethrow_exception(exception);
+    if (exception) std::rethrow_exception(std::exchange(exception, nullptr));
 #endif
   }
 };
@@ -120,6 +136,10 @@ enum class Channel : std::int32_t { answer = PONDER_CHANNEL_ANSWER, thinking = P
 struct RuntimeOptions {
   int n_threads = 0;
   std::string max_isa;
+  // May be called on any thread, as long as the runtime or anything made with it lives; must not throw.
+  ponder_log_fn log = nullptr;
+  void* log_user_data = nullptr;
+  ponder_log_level log_level = PONDER_LOG_DEFAULT;
 };
 
 class Runtime {
@@ -128,6 +148,7 @@ class Runtime {
     ponder_runtime_params p = ponder_runtime_params_default();
     p.n_threads = options.n_threads;
     if (!options.max_isa.empty()) p.max_isa = options.max_isa.c_str();
+    p.log = options.log, p.log_user_data = options.log_user_data, p.log_level = options.log_level;
     ponder_runtime* handle = nullptr;
     detail::Call call;
     call.status = ponder_runtime_create(&p, &handle, &call.err);
@@ -154,18 +175,10 @@ class Tokenizer {
   }
   // flags: PONDER_ENCODE_...
   Result<std::vector<std::int32_t>> encode(std::string_view text, std::uint32_t flags = 0) const {
-    std::vector<std::int32_t> ids(text.size() + 8);  // byte-level: never more ids than bytes, BOS aside
-    std::size_t count = 0;
-    detail::Call call;
-    call.status = ponder_tokenizer_encode(get(), text.data(), text.size(), flags, ids.data(), ids.size(), &count, &call.err);
-    if (call.status == PONDER_E_BUFFER_TOO_SMALL) {
-      ids.resize(count);
-      call.status =
-          ponder_tokenizer_encode(get(), text.data(), text.size(), flags, ids.data(), ids.size(), &count, &call.err);
-    }
-    if (call.failed()) return call.error();
-    ids.resize(count);
-    return ids;
+    // Byte-level: hardly ever more ids than bytes, BOS aside.
+    return detail::list(text.size() + 8, [&](std::int32_t* out, std::size_t capacity, std::size_t* count, ponder_error* err) {
+      return ponder_tokenizer_encode(get(), text.data(), text.size(), flags, out, capacity, count, err);
+    });
   }
   Result<std::string> decode(std::span<const std::int32_t> ids, std::uint32_t flags = 0) const {
     ponder_buffer* text = nullptr;
@@ -174,7 +187,30 @@ class Tokenizer {
     if (call.failed()) return call.error();
     return detail::take(text);
   }
-  int n_ids() const { return ponder_tokenizer_n_ids(get()); }
+  // The id of one token given by its text, e.g. "<think>".
+  Result<std::int32_t> find(std::string_view text) const {
+    std::int32_t id = -1;
+    detail::Call call;
+    call.status = ponder_tokenizer_find(get(), text.data(), text.size(), &id, &call.err);
+    if (call.failed()) return call.error();
+    return id;
+  }
+  // Raw bytes of one token, possibly a part of a character; valid as long as a copy of this tokenizer lives.
+  Result<std::string_view> token(std::int32_t id) const {
+    const char* bytes = nullptr;
+    std::size_t size = 0;
+    detail::Call call;
+    call.status = ponder_tokenizer_token(get(), id, &bytes, &size, nullptr, &call.err);
+    if (call.failed()) return call.error();
+    return std::string_view(bytes, size);
+  }
+  ponder_tokenizer_info info() const {
+    ponder_tokenizer_info info{};
+    info.struct_size = sizeof info;
+    (void)ponder_tokenizer_get_info(get(), &info, nullptr);
+    return info;
+  }
+  int n_ids() const { return info().n_ids; }
   ponder_tokenizer* get() const { return handle_.get(); }
 
  private:
@@ -222,7 +258,23 @@ struct SessionOptions {
   int prefill_chunk = 0;
   ponder_compute compute = PONDER_COMPUTE_DEFAULT;
   ponder_kv_type kv_type = PONDER_KV_DEFAULT;
+  bool defer_prefill = false;
+
+  ponder_session_params c_params() const {
+    ponder_session_params p = ponder_session_params_default();
+    p.context_length = context_length;
+    p.n_threads = n_threads;
+    p.prefill_chunk = prefill_chunk;
+    p.compute = compute;
+    p.kv_type = kv_type;
+    if (defer_prefill) p.flags |= PONDER_SESSION_DEFER_PREFILL;
+    return p;
+  }
 };
+
+// The host's own sampler: sees and may change the logits [vocab_size], and may choose an id; nullopt leaves that to the
+// built-in samplers.
+using SamplerFunction = std::function<std::optional<std::int32_t>(std::span<float>)>;
 
 // ponder_generate_params with C++ containers; `params` carries every plain field.
 struct GenerateOptions {
@@ -230,14 +282,16 @@ struct GenerateOptions {
   std::vector<std::string> stop;
   std::vector<std::int32_t> stop_ids;
   std::vector<ponder_logit_bias> logit_bias;
+  SamplerFunction sampler;
 };
 
 struct Token {
   std::int32_t id;
   Channel channel;
   bool forced;
-  std::string_view text;  // valid until the next call on the session
+  std::string_view text;  // this and top_logprobs: valid until the next call on the session
   float logprob;
+  std::span<const ponder_logprob> top_logprobs;  // params.n_top_logprobs alternatives, best first
 };
 
 struct Reply {
@@ -250,39 +304,43 @@ struct Reply {
 
 class Session {
  public:
+  // (tokens done, tokens in all); false cancels.
+  using ProgressFunction = std::function<bool(std::size_t, std::size_t)>;
+
   // Messages as JSON: an OpenAI array or {messages, tools, add_generation_prompt}.
   Result<Done> prompt_chat(std::string_view messages_json, std::string_view kwargs_json = {}, std::uint32_t flags = 0,
-                           const std::function<bool(std::size_t, std::size_t)>& progress = {}) {
-    Progress p{&progress, {}};
-    return finish(p, [&](ponder_error* err) {
+                           const ProgressFunction& progress = {}) {
+    return prompt_with(progress, [&](ponder_prefill_fn fn, void* user, ponder_error* err) {
       return ponder_session_prompt_chat(get(), messages_json.data(), messages_json.size(),
-                                        kwargs_json.empty() ? nullptr : kwargs_json.data(), kwargs_json.size(), flags,
-                                        progress ? &Progress::call : nullptr, &p, err);
+                                        kwargs_json.empty() ? nullptr : kwargs_json.data(), kwargs_json.size(), flags, fn,
+                                        user, err);
     });
   }
   Result<Done> prompt(std::string_view user_text) {
-    Progress p{nullptr, {}};
-    return finish(p, [&](ponder_error* err) {
-      return ponder_session_prompt(get(), user_text.data(), user_text.size(), err);
+    return run([&](ponder_error* err) { return ponder_session_prompt(get(), user_text.data(), user_text.size(), err); });
+  }
+  Result<Done> prompt_text(std::string_view text, std::uint32_t flags = 0, const ProgressFunction& progress = {}) {
+    return prompt_with(progress, [&](ponder_prefill_fn fn, void* user, ponder_error* err) {
+      return ponder_session_prompt_text(get(), text.data(), text.size(), flags, fn, user, err);
     });
   }
-  Result<Done> prompt_text(std::string_view text, std::uint32_t flags = 0) {
-    Progress p{nullptr, {}};
-    return finish(p, [&](ponder_error* err) {
-      return ponder_session_prompt_text(get(), text.data(), text.size(), flags, nullptr, nullptr, err);
+  Result<Done> prompt_ids(std::span<const std::int32_t> ids, const ProgressFunction& progress = {}) {
+    return prompt_with(progress, [&](ponder_prefill_fn fn, void* user, ponder_error* err) {
+      return ponder_session_prompt_ids(get(), ids.data(), ids.size(), fn, user, err);
     });
   }
-  Result<Done> prompt_ids(std::span<const std::int32_t> ids,
-                          const std::function<bool(std::size_t, std::size_t)>& progress = {}) {
-    Progress p{&progress, {}};
-    return finish(p, [&](ponder_error* err) {
-      return ponder_session_prompt_ids(get(), ids.data(), ids.size(), progress ? &Progress::call : nullptr, &p, err);
+  Result<Done> append_ids(std::span<const std::int32_t> ids, const ProgressFunction& progress = {}) {
+    return prompt_with(progress, [&](ponder_prefill_fn fn, void* user, ponder_error* err) {
+      return ponder_session_append_ids(get(), ids.data(), ids.size(), fn, user, err);
     });
   }
-  Result<Done> append_ids(std::span<const std::int32_t> ids) {
-    Progress p{nullptr, {}};
-    return finish(p, [&](ponder_error* err) {
-      return ponder_session_append_ids(get(), ids.data(), ids.size(), nullptr, nullptr, err);
+  // The ids that prompt_chat would use.
+  Result<std::vector<std::int32_t>> chat_ids(std::string_view messages_json, std::string_view kwargs_json = {},
+                                             std::uint32_t flags = 0) const {
+    return detail::list(messages_json.size(), [&](std::int32_t* out, std::size_t capacity, std::size_t* count, ponder_error* err) {
+      return ponder_session_chat_ids(get(), messages_json.data(), messages_json.size(),
+                                     kwargs_json.empty() ? nullptr : kwargs_json.data(), kwargs_json.size(), flags, out,
+                                     capacity, count, err);
     });
   }
   Result<Done> set_options(const GenerateOptions& options) {
@@ -292,10 +350,15 @@ class Session {
     p.stop = stop.data(), p.n_stop = stop.size();
     p.stop_ids = options.stop_ids.data(), p.n_stop_ids = options.stop_ids.size();
     p.logit_bias = options.logit_bias.data(), p.n_logit_bias = options.logit_bias.size();
-    detail::Call call;
-    call.status = ponder_session_set_params(get(), &p, &call.err);
-    if (call.failed()) return call.error();
-    return Done{};
+    std::shared_ptr<UserSampler> sampler;
+    if (options.sampler) {
+      sampler = std::make_shared<UserSampler>();
+      sampler->function = options.sampler;
+      p.sampler = &UserSampler::call, p.sampler_user_data = sampler.get();
+    }
+    Result<Done> done = run([&](ponder_error* err) { return ponder_session_set_params(get(), &p, err); });
+    if (done) sampler_ = std::move(sampler);
+    return done;
   }
 
   // The next token, or nullopt at the end of the reply.
@@ -304,10 +367,27 @@ class Session {
     event.struct_size = sizeof event;
     detail::Call call;
     call.status = ponder_session_next(get(), &event, &call.err);
+    rethrow();
     if (call.failed()) return call.error();
     if (call.status == PONDER_END) return std::optional<Token>();
     return std::optional<Token>(to_token(event));
   }
+  // Time-sliced, for hosts with a frame loop: what became of one slice of about budget_us microseconds.
+  struct Slice {
+    bool done = false;           // the reply is complete
+    std::optional<Token> token;  // none yet: call again
+  };
+  Result<Slice> step(std::int64_t budget_us) {
+    ponder_token_event event{};
+    event.struct_size = sizeof event;
+    detail::Call call;
+    call.status = ponder_session_step(get(), budget_us, &event, &call.err);
+    rethrow();
+    if (call.failed()) return call.error();
+    if (call.status == PONDER_OK) return Slice{false, to_token(event)};
+    return Slice{call.status == PONDER_END, std::nullopt};
+  }
+  Channel next_channel() const { return static_cast<Channel>(ponder_session_next_channel(get())); }
 
   // The whole reply to what was prompted; on_token returns false to stop. A reply that was cut short by an error keeps
   // what was generated: look at finish and error.
@@ -345,18 +425,26 @@ class Session {
 
   void cancel() { ponder_session_cancel(get()); }
   ponder_finish finish_reason() const { return ponder_session_finish_reason(get()); }
+  // The fork gets a copy of a sampler function.
   Result<Session> fork() const {
     ponder_session* handle = nullptr;
     detail::Call call;
     call.status = ponder_session_fork(get(), &handle, &call.err);
     if (call.failed()) return call.error();
-    return Session(handle);
+    Session forked(handle);
+    if (!sampler_) return forked;
+    ponder_generate_params p = ponder_generate_params_default();
+    call.status = ponder_session_get_params(handle, &p, &call.err);
+    if (call.failed()) return call.error();
+    forked.sampler_ = std::make_shared<UserSampler>();
+    forked.sampler_->function = sampler_->function;
+    p.sampler_user_data = forked.sampler_.get();
+    call.status = ponder_session_set_params(handle, &p, &call.err);
+    if (call.failed()) return call.error();
+    return forked;
   }
   Result<Done> rewind(std::size_t n_tokens) {
-    detail::Call call;
-    call.status = ponder_session_rewind(get(), n_tokens, &call.err);
-    if (call.failed()) return call.error();
-    return Done{};
+    return run([&](ponder_error* err) { return ponder_session_rewind(get(), n_tokens, err); });
   }
   Result<std::string> save() const {
     ponder_buffer* state = nullptr;
@@ -365,11 +453,41 @@ class Session {
     if (call.failed()) return call.error();
     return detail::take(state);
   }
+  Result<Done> save_file(const std::string& path) const {
+    return run([&](ponder_error* err) { return ponder_session_save_file(get(), path.c_str(), err); });
+  }
   Result<Done> restore(std::string_view state) {
+    return run([&](ponder_error* err) { return ponder_session_restore(get(), state.data(), state.size(), err); });
+  }
+  Result<Done> restore_file(const std::string& path) {
+    return run([&](ponder_error* err) { return ponder_session_restore_file(get(), path.c_str(), err); });
+  }
+  // All ids, prompt and reply.
+  Result<std::vector<std::int32_t>> tokens() const {
+    return detail::list(static_cast<std::size_t>(stats().n_tokens),
+                        [&](std::int32_t* out, std::size_t capacity, std::size_t* count, ponder_error* err) {
+                          return ponder_session_tokens(get(), out, capacity, count, err);
+                        });
+  }
+  // Fills out [vocab_size] with the logits of the last position.
+  Result<Done> logits(std::span<float> out) {
+    return run([&](ponder_error* err) { return ponder_session_logits(get(), out.data(), out.size(), err); });
+  }
+  Result<std::vector<ponder_logprob>> top_logprobs(std::size_t n) {
+    std::vector<ponder_logprob> out(n);
     detail::Call call;
-    call.status = ponder_session_restore(get(), state.data(), state.size(), &call.err);
+    call.status = ponder_session_top_logprobs(get(), out.data(), out.size(), &call.err);
     if (call.failed()) return call.error();
-    return Done{};
+    return out;
+  }
+  // log p of every token given those before it; the first is 0.
+  Result<std::vector<float>> prompt_logprobs() {
+    std::vector<float> out(static_cast<std::size_t>(stats().n_tokens));
+    float none = 0;
+    detail::Call call;
+    call.status = ponder_session_prompt_logprobs(get(), out.empty() ? &none : out.data(), out.size(), &call.err);
+    if (call.failed()) return call.error();
+    return out;
   }
   ponder_session_stats stats() const {
     ponder_session_stats stats{};
@@ -413,6 +531,20 @@ class Session {
   friend class Model;
   explicit Session(ponder_session* handle) : handle_(handle) {}
 
+  struct UserSampler {
+    SamplerFunction function;
+    detail::Kept kept;
+    static std::int32_t PONDER_CALL call(void* user, float* logits, std::size_t vocab_size, std::int32_t* out_id) {
+      auto* self = static_cast<UserSampler*>(user);
+      return self->kept.run([&] {
+        if (const std::optional<std::int32_t> id = self->function({logits, vocab_size})) *out_id = *id;
+        return true;
+      });
+    }
+  };
+  void rethrow() const {
+    if (sampler_) sampler_->kept.rethrow();
+  }
   struct Progress {
     const std::function<bool(std::size_t, std::size_t)>* function;
     detail::Kept kept;
@@ -422,17 +554,27 @@ class Session {
     }
   };
   template <class F>
-  static Result<Done> finish(Progress& progress, F&& f) {
+  static Result<Done> prompt_with(const ProgressFunction& progress, F&& f) {
+    Progress p{&progress, {}};
+    detail::Call call;
+    call.status = f(progress ? &Progress::call : nullptr, &p, &call.err);
+    p.kept.rethrow();
+    if (call.failed()) return call.error();
+    return Done{};
+  }
+  template <class F>
+  static Result<Done> run(F&& f) {
     detail::Call call;
     call.status = f(&call.err);
-    progress.kept.rethrow();
     if (call.failed()) return call.error();
     return Done{};
   }
   static Token to_token(const ponder_token_event& e) {
-    return {e.id, static_cast<Channel>(e.channel), e.forced != 0, {e.text, e.text_len}, e.logprob};
+    return {e.id, static_cast<Channel>(e.channel), e.forced != 0, {e.text, e.text_len}, e.logprob,
+            {e.top_logprobs, e.n_top_logprobs}};
   }
   std::unique_ptr<ponder_session, detail::Deleter<ponder_session, ponder_session_free>> handle_;
+  std::shared_ptr<UserSampler> sampler_;
 };
 
 struct LoadOptions {
@@ -461,21 +603,25 @@ class Model {
     });
   }
   // JSON description of a checkpoint; no weight is read.
-  static Result<std::string> inspect(const std::string& path, std::int64_t context_length = 0) {
+  static Result<std::string> inspect(const std::string& path, const SessionOptions& options = {}) {
+    const ponder_session_params p = options.c_params();
     ponder_buffer* json = nullptr;
     detail::Call call;
-    call.status = ponder_inspect(path.c_str(), context_length, &json, &call.err);
+    call.status = ponder_inspect(path.c_str(), &p, &json, &call.err);
+    if (call.failed()) return call.error();
+    return detail::take(json);
+  }
+  static Result<std::string> inspect_memory(std::span<const ponder_memory_file> files, const SessionOptions& options = {}) {
+    const ponder_session_params p = options.c_params();
+    ponder_buffer* json = nullptr;
+    detail::Call call;
+    call.status = ponder_inspect_memory(files.data(), files.size(), &p, &json, &call.err);
     if (call.failed()) return call.error();
     return detail::take(json);
   }
 
   Result<Session> session(const SessionOptions& options = {}) const {
-    ponder_session_params p = ponder_session_params_default();
-    p.context_length = options.context_length;
-    p.n_threads = options.n_threads;
-    p.prefill_chunk = options.prefill_chunk;
-    p.compute = options.compute;
-    p.kv_type = options.kv_type;
+    const ponder_session_params p = options.c_params();
     ponder_session* handle = nullptr;
     detail::Call call;
     call.status = ponder_session_create(runtime_.get(), get(), &p, &handle, &call.err);
@@ -487,6 +633,28 @@ class Model {
     info.struct_size = sizeof info;
     (void)ponder_model_get_info(get(), &info, nullptr);
     return info;
+  }
+  // Ids that end a reply.
+  Result<std::vector<std::int32_t>> eos_ids() const {
+    return detail::list(8, [&](std::int32_t* out, std::size_t capacity, std::size_t* count, ponder_error* err) {
+      return ponder_model_eos_ids(get(), out, capacity, count, err);
+    });
+  }
+  // What a session with these options would reserve.
+  Result<ponder_memory_plan> plan(const SessionOptions& options = {}) const {
+    const ponder_session_params p = options.c_params();
+    ponder_memory_plan plan{};
+    plan.struct_size = sizeof plan;
+    detail::Call call;
+    call.status = ponder_model_plan(get(), &p, &plan, &call.err);
+    if (call.failed()) return call.error();
+    return plan;
+  }
+  // The sampling that generation_config.json asks for.
+  GenerateOptions generate_options() const {
+    GenerateOptions options;
+    (void)ponder_model_generate_params(get(), &options.params, nullptr);
+    return options;
   }
   Result<std::string> load_report() const {
     ponder_buffer* json = nullptr;

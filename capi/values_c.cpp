@@ -1,0 +1,199 @@
+#include "capi/values.h"
+
+#include "lib/base/format.h"
+
+namespace ponder::capi {
+
+using core::Code;
+using core::fail;
+using core::Status;
+
+std::filesystem::path to_path(const char* utf8) {
+  const std::string_view text(utf8);
+  return std::u8string(text.begin(), text.end());
+}
+
+Status to_core(const ponder_session_params* params, core::SessionParams& out) {
+  ponder_session_params p;
+  PONDER_TRY(read_params("ponder_session_params", params, p));
+  PONDER_TRY(check_flags("ponder_session_params.flags", p.flags, PONDER_SESSION_DEFER_PREFILL));
+  if (p.context_length < 0) return fail(Code::invalid_argument, "context_length: {}, want 0 or more", p.context_length);
+  if (p.prefill_chunk < 0) return fail(Code::invalid_argument, "prefill_chunk: {}, want 0 or more", p.prefill_chunk);
+  out.context_length = static_cast<std::size_t>(p.context_length);
+  out.prefill_chunk = static_cast<std::size_t>(p.prefill_chunk);
+  out.n_threads = p.n_threads;
+  out.defer_prefill = (p.flags & PONDER_SESSION_DEFER_PREFILL) != 0;
+  switch (p.compute) {
+    case PONDER_COMPUTE_DEFAULT:
+    case PONDER_COMPUTE_FAST: out.compute = core::Compute::fast; break;
+    case PONDER_COMPUTE_EXACT: out.compute = core::Compute::exact; break;
+    default: return fail(Code::invalid_argument, "compute: {}, want a PONDER_COMPUTE_ value", p.compute);
+  }
+  switch (p.kv_type) {
+    case PONDER_KV_DEFAULT:
+      out.kv_type = out.compute == core::Compute::exact ? core::DType::f32 : core::DType::f16;
+      break;
+    case PONDER_KV_F32: out.kv_type = core::DType::f32; break;
+    case PONDER_KV_F16: out.kv_type = core::DType::f16; break;
+    case PONDER_KV_BF16: out.kv_type = core::DType::bf16; break;
+    default: return fail(Code::invalid_argument, "kv_type: {}, want a PONDER_KV_ value", p.kv_type);
+  }
+  return {};
+}
+
+Status to_core(const ponder_generate_params* params, core::GenerateParams& out) {
+  ponder_generate_params p;
+  PONDER_TRY(read_params("ponder_generate_params", params, p));
+  PONDER_TRY(check_flags("ponder_generate_params.flags", p.flags,
+                         PONDER_GENERATE_IGNORE_EOS | PONDER_GENERATE_CONTEXT_SHIFT));
+  PONDER_TRY(need_array("logit_bias", p.logit_bias, p.n_logit_bias));
+  PONDER_TRY(need_array("stop", p.stop, p.n_stop));
+  PONDER_TRY(need_array("stop_ids", p.stop_ids, p.n_stop_ids));
+  if (p.context_keep < 0) return fail(Code::invalid_argument, "context_keep: {}, want 0 or more", p.context_keep);
+  if (p.think_budget < PONDER_THINK_NONE)
+    return fail(Code::invalid_argument, "think_budget: {}, want 0 (no limit), a number of tokens or PONDER_THINK_NONE",
+                p.think_budget);
+  if (p.n_top_logprobs < 0) return fail(Code::invalid_argument, "n_top_logprobs: {}, want 0 or more", p.n_top_logprobs);
+  out = {};
+  out.max_new_tokens = p.max_new_tokens;
+  out.ignore_eos = (p.flags & PONDER_GENERATE_IGNORE_EOS) != 0;
+  out.context_shift = (p.flags & PONDER_GENERATE_CONTEXT_SHIFT) != 0;
+  out.context_keep = static_cast<std::size_t>(p.context_keep);
+  // The core counts from 0 (no thinking at all) and takes -1 for no limit.
+  out.think_budget = p.think_budget == 0 ? -1 : p.think_budget == PONDER_THINK_NONE ? 0 : p.think_budget;
+  out.n_top_logprobs = static_cast<std::size_t>(p.n_top_logprobs);
+
+  core::SamplingParams& s = out.sampling;
+  const auto set = [](auto& field, auto value) {  // 0: what the core's struct starts with
+    if (value != 0) field = value;
+  };
+  s.seed = p.seed;
+  s.temperature = p.temperature;
+  s.top_k = p.top_k;
+  s.top_p = p.top_p;
+  s.min_p = p.min_p;
+  s.typical_p = p.typical_p;
+  s.top_n_sigma = p.top_n_sigma;
+  s.xtc_probability = p.xtc_probability;
+  set(s.xtc_threshold, p.xtc_threshold);
+  s.mirostat = p.mirostat;
+  set(s.mirostat_tau, p.mirostat_tau);
+  set(s.mirostat_eta, p.mirostat_eta);
+  set(s.repetition_penalty, p.repetition_penalty);
+  s.presence_penalty = p.presence_penalty;
+  s.frequency_penalty = p.frequency_penalty;
+  set(s.penalty_last_n, p.penalty_last_n);
+  s.dry_multiplier = p.dry_multiplier;
+  set(s.dry_base, p.dry_base);
+  set(s.dry_allowed_length, p.dry_allowed_length);
+  set(s.dry_last_n, p.dry_last_n);
+  for (std::size_t i = 0; i < p.n_logit_bias; ++i) s.logit_bias.emplace_back(p.logit_bias[i].id, p.logit_bias[i].bias);
+  s.user_sampler = {p.sampler, p.sampler_user_data};
+  for (std::size_t i = 0; i < p.n_stop; ++i) {
+    PONDER_TRY(need_array(fmt::format("stop[{}].data", i).c_str(), p.stop[i].data, p.stop[i].size));
+    out.stop.emplace_back(p.stop[i].data ? p.stop[i].data : "", p.stop[i].size);
+  }
+  if (p.n_stop_ids > 0) out.stop_ids.assign(p.stop_ids, p.stop_ids + p.n_stop_ids);
+  return {};
+}
+
+ponder_generate_params to_c(const core::GenerateParams& g, ponder_session* arrays) {
+  ponder_generate_params p = ponder_generate_params_default();
+  const core::SamplingParams& s = g.sampling;
+  p.flags = (g.ignore_eos ? PONDER_GENERATE_IGNORE_EOS : 0) | (g.context_shift ? PONDER_GENERATE_CONTEXT_SHIFT : 0);
+  p.max_new_tokens = g.max_new_tokens;
+  p.think_budget = g.think_budget == -1 ? 0 : g.think_budget == 0 ? PONDER_THINK_NONE : g.think_budget;
+  p.context_keep = static_cast<std::int64_t>(g.context_keep);
+  p.seed = s.seed;
+  p.temperature = s.temperature;
+  p.top_k = s.top_k;
+  p.top_p = s.top_p;
+  p.min_p = s.min_p;
+  p.typical_p = s.typical_p;
+  p.top_n_sigma = s.top_n_sigma;
+  p.xtc_probability = s.xtc_probability;
+  p.xtc_threshold = s.xtc_threshold;
+  p.mirostat = s.mirostat;
+  p.mirostat_tau = s.mirostat_tau;
+  p.mirostat_eta = s.mirostat_eta;
+  p.repetition_penalty = s.repetition_penalty;
+  p.presence_penalty = s.presence_penalty;
+  p.frequency_penalty = s.frequency_penalty;
+  p.penalty_last_n = s.penalty_last_n;
+  p.dry_multiplier = s.dry_multiplier;
+  p.dry_base = s.dry_base;
+  p.dry_allowed_length = s.dry_allowed_length;
+  p.dry_last_n = s.dry_last_n;
+  p.n_top_logprobs = static_cast<std::int32_t>(g.n_top_logprobs);
+  p.sampler = s.user_sampler.fn;
+  p.sampler_user_data = s.user_sampler.user_data;
+  if (!arrays) return p;
+  arrays->logit_bias.clear();
+  for (const auto& [id, bias] : s.logit_bias) arrays->logit_bias.push_back({id, bias});
+  arrays->stop.clear();
+  for (const std::string& text : g.stop) arrays->stop.push_back({text.data(), text.size()});
+  p.logit_bias = arrays->logit_bias.data(), p.n_logit_bias = arrays->logit_bias.size();
+  p.stop = arrays->stop.data(), p.n_stop = arrays->stop.size();
+  p.stop_ids = g.stop_ids.data(), p.n_stop_ids = g.stop_ids.size();
+  return p;
+}
+
+Status memory_files(const ponder_memory_file* files, std::size_t n_files, std::shared_ptr<const core::FileSource>& out) {
+  std::vector<core::MemoryFile> list;
+  for (std::size_t i = 0; i < n_files; ++i) {
+    if (!files[i].name) return fail(Code::invalid_argument, "files[{}].name must not be NULL", i);
+    PONDER_TRY(core::check_file_name(files[i].name).with_prefix(fmt::format("files[{}].name", i)));
+    PONDER_TRY(need_array(fmt::format("files[{}].data", i).c_str(), files[i].data, files[i].size));
+    list.push_back({files[i].name, {static_cast<const std::byte*>(files[i].data), files[i].size}});
+  }
+  out = core::memory_source(std::move(list));
+  return {};
+}
+
+namespace {
+
+// Broken JSON from the caller is an argument, not a file.
+Status parse_argument(const char* name, const char* text, std::size_t size, core::Json& out) {
+  core::Result<core::Json> json = core::parse_json({text ? text : "", size}, name);
+  if (json.ok()) {
+    out = std::move(json).value();
+    return {};
+  }
+  const Code code = json.status().code() == Code::bad_file ? Code::invalid_argument : json.status().code();
+  return {code, json.status().message()};
+}
+
+}  // namespace
+
+Status read_conversation(const char* messages_json, std::size_t messages_json_len, const char* kwargs_json,
+                         std::size_t kwargs_json_len, std::uint32_t flags, Conversation& out) {
+  PONDER_TRY(need({{"messages_json", messages_json}}));
+  PONDER_TRY(need_array("kwargs_json", kwargs_json, kwargs_json_len));
+  PONDER_TRY(parse_argument("messages_json", messages_json, messages_json_len, out.messages));
+  if (out.messages.is_object()) {
+    core::Json request = std::move(out.messages);
+    core::Json* messages = request.find("messages");
+    if (!messages) return Status(Code::invalid_argument, "messages_json: an object without \"messages\"");
+    if (core::Json* tools = request.find("tools")) out.tools = std::move(*tools);
+    if (!out.tools.is_null() && !out.tools.is_array())
+      return fail(Code::invalid_argument, "messages_json: tools is {}, want an array", out.tools.type_name());
+    if (const core::Json* add = request.find("add_generation_prompt"); add && !add->is_null()) {
+      if (!add->is_bool())
+        return fail(Code::invalid_argument, "messages_json: add_generation_prompt is {}, want a boolean", add->type_name());
+      out.add_generation_prompt = add->as_bool();
+    }
+    out.messages = core::Json(std::move(*messages));
+  }
+  if (!out.messages.is_array())
+    return fail(Code::invalid_argument, "messages_json: {}, want an array or {{messages, tools, add_generation_prompt}}",
+                out.messages.type_name());
+  if (flags & PONDER_CHAT_NO_GENERATION_PROMPT) out.add_generation_prompt = false;
+  if (kwargs_json) {
+    PONDER_TRY(parse_argument("kwargs_json", kwargs_json, kwargs_json_len, out.kwargs));
+    if (!out.kwargs.is_object() && !out.kwargs.is_null())
+      return fail(Code::invalid_argument, "kwargs_json: {}, want an object", out.kwargs.type_name());
+  }
+  return {};
+}
+
+}  // namespace ponder::capi

@@ -7,6 +7,7 @@ Result<Reasoning> Reasoning::create(const Tokenizer* tokenizer) {
   if (!tokenizer) return reasoning;
   const std::optional<TokenId> start = tokenizer->find("<think>"), end = tokenizer->find("</think>");
   if (!start || !end || !tokenizer->is_added(*start) || !tokenizer->is_added(*end)) return reasoning;
+  reasoning.tokenizer_ = tokenizer;
   reasoning.think_start_ = start;
   reasoning.think_end_ = end;
   PONDER_ASSIGN(reasoning.closing_, tokenizer->encode("\n", {}));
@@ -20,11 +21,10 @@ Result<Reasoning> Reasoning::create(const Tokenizer* tokenizer) {
 void Reasoning::start(std::span<const TokenId> tokens) {
   channel_ = Channel::answer;
   if (!available()) return;
-  for (std::size_t i = tokens.size(); i-- > 0;)
-    if (is_marker(tokens[i])) {
-      if (opens(tokens[i])) channel_ = Channel::thinking;
-      return;
-    }
+  for (std::size_t i = tokens.size(); i-- > 0;) {
+    if (opens(tokens[i])) channel_ = Channel::thinking;
+    if (is_marker(tokens[i]) || tokenizer_->is_added(tokens[i])) return;
+  }
 }
 
 Channel Reasoning::accept(TokenId id) {

@@ -16,7 +16,7 @@ enum class Channel : std::int32_t { answer = 0, thinking = 1 };
 
 class Reasoning {
  public:
-  // `tokenizer` may be null.
+  // `tokenizer` may be null, and must outlive the object.
   static Result<Reasoning> create(const Tokenizer* tokenizer);
 
   bool available() const { return think_end_.has_value(); }
@@ -24,10 +24,13 @@ class Reasoning {
   bool opens(TokenId id) const { return think_start_ == id; }
   bool closes(TokenId id) const { return think_end_ == id; }
 
+  std::optional<TokenId> think_start() const { return think_start_; }
+
   Channel channel() const { return channel_; }  // of the next token
   void set_channel(Channel channel) { channel_ = channel; }
 
-  // The channel after `tokens`: the last marker decides, since a prompt may itself have opened the block.
+  // The channel after `tokens`: the last marker decides, since a prompt may itself have opened the block. Another
+  // added token behind it ends a block that was left open: no turn thinks for the next one.
   void start(std::span<const TokenId> tokens);
 
   // The channel that `id` belongs to; the next token's channel follows. </think> in an answer changes nothing.
@@ -37,6 +40,7 @@ class Reasoning {
   std::span<const TokenId> closing(bool at_line_start) const;
 
  private:
+  const Tokenizer* tokenizer_ = nullptr;
   std::optional<TokenId> think_start_, think_end_;
   Channel channel_ = Channel::answer;
   std::vector<TokenId> closing_;

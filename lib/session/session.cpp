@@ -9,6 +9,9 @@ namespace ponder::core {
 
 namespace {
 
+// Room for the text of one event beside what a stop string has held back: a token and a replaced character.
+constexpr std::size_t kTextBytes = 1024;
+
 Status resolve(const Config& config, SessionParams& params) {
   const auto maximum = static_cast<std::size_t>(config.max_position_embeddings);
   if (params.context_length == 0) params.context_length = std::min<std::size_t>(maximum, 4096);
@@ -76,8 +79,7 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Runtime> 
   st.tokens.reserve(st.params.context_length);
   st.infos.reserve(st.params.context_length);
   st.logits.resize(vocab_size);
-  st.text.reserve(2048);
-  st.stop.set_stops({});
+  PONDER_TRY(session->set_generate_params({}));
   return session;
 }
 
@@ -108,7 +110,7 @@ Status Session::set_generate_params(const GenerateParams& params) {
     return fail(Code::invalid_argument, "max_new_tokens: {}, want 0 (no limit) or more", params.max_new_tokens);
   if (params.think_budget < -1)
     return fail(Code::invalid_argument, "think_budget: {}, want -1 (none) or more", params.think_budget);
-  if (params.context_shift && params.context_keep + 1 >= st.params.context_length)
+  if (params.context_shift && params.context_keep >= st.params.context_length - 1)
     return fail(Code::invalid_argument, "context_keep: {} tokens, want less than context_length {} - 1",
                 params.context_keep, st.params.context_length);
   if (params.n_top_logprobs > GenerateParams::kMaxTopLogprobs)
@@ -117,12 +119,17 @@ Status Session::set_generate_params(const GenerateParams& params) {
   for (TokenId id : params.stop_ids)
     if (id < 0 || static_cast<std::size_t>(id) >= vocab_size)
       return fail(Code::invalid_argument, "stop_ids: {} is outside the vocabulary of {} ids", id, vocab_size);
+  // What can run out of memory comes before the first change.
   GenerateParams copy = params;
-  if (params.n_top_logprobs > 0) st.top_logprobs.reserve(vocab_size);
+  StopMatcher stop;
+  stop.set_stops(params.stop, st.stop.held());
+  st.text.reserve(stop.capacity() + kTextBytes);
+  if (params.n_top_logprobs > 0) st.top_logprobs.reserve(params.n_top_logprobs + 1);
   PONDER_TRY(st.sampler.set_params(params.sampling));
-  if (params.stop != st.generate.stop) st.stop.set_stops(params.stop);
+  st.stop = std::move(stop);
   st.generate = std::move(copy);
-  if (st.finish == FinishReason::length) st.finish = FinishReason::none;  // there may be room again
+  // There may be room again, or something to pick.
+  if (st.finish == FinishReason::length || st.finish == FinishReason::error) st.finish = FinishReason::none;
   return {};
 }
 
@@ -168,6 +175,7 @@ Result<std::unique_ptr<Session>> Session::fork() const {
   st.logits_valid = from.logits_valid;
   st.n_prompt = from.n_prompt;
   st.n_generated = from.n_generated;
+  if (st.detokenizer) *st.detokenizer = *from.detokenizer;
   st.reasoning.set_channel(from.reasoning.channel());
   if (!from.forcing.empty()) st.forcing = st.reasoning.closing(false).last(from.forcing.size());
   st.at_line_start = from.at_line_start;
@@ -175,7 +183,6 @@ Result<std::unique_ptr<Session>> Session::fork() const {
   st.finish = from.finish;
   st.stats = from.stats;
   st.stop.set_held(from.stop.held());
-  st.replay_text();
   return session;
 }
 
@@ -183,14 +190,15 @@ Status Session::rewind(std::size_t n_tokens) {
   State& st = *state_;
   if (n_tokens > st.tokens.size())
     return fail(Code::invalid_argument, "rewind to {} tokens, the session has {}", n_tokens, st.tokens.size());
-  if (n_tokens == st.tokens.size()) return {};
   st.cancel.store(false, std::memory_order_relaxed);
+  if (n_tokens == st.tokens.size()) {
+    if (st.finish == FinishReason::cancelled || st.finish == FinishReason::error) st.finish = FinishReason::none;
+    return {};
+  }
   st.cut(n_tokens);
   st.n_prompt = std::min(st.n_prompt, n_tokens);
-  st.stop.reset();
-  st.recount();
-  st.replay_text();
   st.finish = FinishReason::none;
+  st.replay();
   return {};
 }
 

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <span>
@@ -128,8 +129,9 @@ class Session {
   // Appends ids to the sequence without touching what is there.
   Status append_ids(std::span<const TokenId> ids, const Progress& progress = {});
 
-  // One decode step. OK with an event, Code::end when the reply is complete (finish_reason() says why), context_full when
-  // no token fits any more (finish_reason() is length; the session is unchanged).
+  // One decode step. OK with an event, Code::end when the reply is complete (finish_reason() says why; so too when called
+  // again), context_full when no token fits any more (finish_reason() is length; the session is unchanged), cancelled
+  // until the next prompt or rewind, numeric when the model gave no number to pick by.
   Status next(TokenEvent& event);
   // Time-sliced: as next(), or Code::pending when the budget ran out first.
   Status step(std::int64_t budget_us, TokenEvent& event);
@@ -139,13 +141,20 @@ class Session {
   // One decode step of several sessions of one model in one forward pass. statuses[i] as next() would return.
   static Status next_batch(std::span<Session* const> sessions, std::span<TokenEvent> events, std::span<Status> statuses);
 
-  // From any thread: the running call returns Code::cancelled within one layer's time. Cleared by the next prompt call.
+  // From any thread: the running call returns Code::cancelled within one layer's time. Cleared by the next call that
+  // prompts, appends, rewinds or restores.
   void cancel();
 
   Result<std::unique_ptr<Session>> fork() const;    // shares the prefix; own sampler state (copied)
-  Status rewind(std::size_t n_tokens);              // keeps the first n tokens; decode goes on from there
-  Result<std::string> save() const;                 // versioned, checksummed, bound to the model's fingerprint
+  // Keeps the first n tokens; decode goes on from there, also after cancel(). The sampler's random state stays as it is:
+  // a sampled reply then goes on in another way.
+  Status rewind(std::size_t n_tokens);
+  // The whole state but the user's sampler: versioned, checksummed, bound to the model's fingerprint. A session that was
+  // refused is as it was before.
+  Result<std::string> save() const;
   Status restore(std::string_view bytes);
+  Status save_file(const std::filesystem::path& path) const;  // an old file is replaced at once or not at all
+  Status restore_file(const std::filesystem::path& path);
 
   // Logits of the last position [vocab_size]; state before the first prompt.
   Result<std::span<const float>> logits();

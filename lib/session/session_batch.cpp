@@ -7,6 +7,14 @@
 
 namespace ponder::core {
 
+namespace {
+
+// Tokens of one session that a batched step computes: the last one and those of a forced end of thinking before it.
+constexpr std::size_t kMaxPending = 4;
+static_assert(kMaxPending <= kMaxLogitsRows);  // rows that every session's pass has room for
+
+}  // namespace
+
 Status Session::next_batch(std::span<Session* const> sessions, std::span<TokenEvent> events,
                            std::span<Status> statuses) {
   if (sessions.empty()) return {};
@@ -32,12 +40,12 @@ Status Session::next_batch(std::span<Session* const> sessions, std::span<TokenEv
     State& st = *sessions[i]->state_;
     if (!statuses[i].ok() || st.must_force() || st.logits_valid) return false;
     if (st.n_pending() == 0) st.kv.truncate(st.tokens.size() - 1);
-    return true;
+    return st.n_pending() <= kMaxPending;
   };
   std::array<std::size_t, kMaxLogitsRows> members;
   std::array<SequenceRows, kMaxLogitsRows> sequences;
   std::array<std::size_t, kMaxLogitsRows> last_rows;
-  std::array<TokenId, 4 * kMaxLogitsRows> ids;
+  std::array<TokenId, kMaxPending * kMaxLogitsRows> ids;
   for (std::size_t next = 0; next < sessions.size();) {
     std::size_t n_members = 0, n_rows = 0;
     for (; next < sessions.size() && n_members < kMaxLogitsRows; ++next) {
@@ -45,9 +53,8 @@ Status Session::next_batch(std::span<Session* const> sessions, std::span<TokenEv
       State& st = *sessions[next]->state_;
       State& lead = n_members == 0 ? st : *sessions[members[0]]->state_;
       const std::size_t n = st.n_pending();
-      if (n > 4) continue;
-      if (n_rows + n > std::min(ids.size(), lead.params.prefill_chunk) ||
-          st.params.compute != lead.params.compute || st.kv.layout().type != lead.kv.layout().type)
+      if (n_members > 0 && (n_rows + n > std::max(kMaxLogitsRows, lead.params.prefill_chunk) ||
+                            st.params.compute != lead.params.compute || st.kv.layout().type != lead.kv.layout().type))
         break;
       std::copy(st.tokens.end() - static_cast<std::ptrdiff_t>(n), st.tokens.end(), ids.begin() + static_cast<std::ptrdiff_t>(n_rows));
       members[n_members] = next;
@@ -55,7 +62,7 @@ Status Session::next_batch(std::span<Session* const> sessions, std::span<TokenEv
       n_rows += n;
       last_rows[n_members++] = n_rows - 1;
     }
-    if (n_members == 0) continue;
+    if (n_members == 0) break;
     for (std::size_t m = 0; m < n_members; ++m) sessions[members[m]]->state_->pass_active = false;
     State& lead = *sessions[members[0]]->state_;
     const Forward::Clock::time_point start = Forward::Clock::now();
@@ -78,6 +85,7 @@ Status Session::next_batch(std::span<Session* const> sessions, std::span<TokenEv
     if (!statuses[i].ok()) continue;
     State& st = *sessions[i]->state_;
     if (!st.must_force()) statuses[i] = st.compute(Forward::Clock::time_point::max());
+    if (st.ctx.cancelled()) statuses[i] = Status(Code::cancelled, "cancelled");  // within another session's pass
     if (statuses[i].code() == Code::cancelled) st.finish = FinishReason::cancelled;
     TokenId id = 0;
     bool forced = false;

@@ -62,6 +62,7 @@ Status Session::State::ready() {
     finish = FinishReason::cancelled;
     return Status(Code::cancelled, "cancelled");
   }
+  if (finish == FinishReason::cancelled) return Status(Code::cancelled, "cancelled");
   if (finish != FinishReason::none && finish != FinishReason::length) return Status(Code::end, {});
   if (generate.max_new_tokens > 0 && n_generated >= generate.max_new_tokens) {
     finish = FinishReason::length;
@@ -90,9 +91,8 @@ Status Session::State::shift() {
 
 bool Session::State::must_force() {
   if (!forcing.empty()) return true;
-  if (generate.think_budget < 0 || reasoning.channel() != Channel::thinking) return false;
-  const std::int64_t over = stats.thinking_tokens - generate.think_budget;
-  if (over < 0 || (over < 3 && detokenizer->inside_character())) return false;
+  if (!budget_used() || reasoning.channel() != Channel::thinking) return false;
+  if (stats.thinking_tokens < generate.think_budget + 3 && detokenizer->inside_character()) return false;
   forcing = reasoning.closing(at_line_start);
   return true;
 }
@@ -105,7 +105,9 @@ Status Session::State::choose(TokenId& id, bool& forced, float& logprob) {
     forcing = forcing.subspan(1);
     return {};
   }
-  Result<TokenId> picked = sampler.pick(logits, tokens);
+  // A budget that is used up is used up for a second block of thinking too.
+  const TokenId banned = budget_used() ? reasoning.think_start().value_or(-1) : -1;
+  Result<TokenId> picked = sampler.pick(logits, tokens, banned);
   if (!picked.ok()) {
     finish = picked.status().code() == Code::cancelled ? FinishReason::cancelled : FinishReason::error;
     return std::move(picked).status();
@@ -120,42 +122,52 @@ void Session::State::finish_text() {
   if (!detokenizer) return;
   if (reasoning.channel() == Channel::thinking)
     text += detokenizer->finish();
-  else if (!stop.push(detokenizer->finish(), text))
+  else if (stop.push(detokenizer->finish(), text))
+    finish = FinishReason::stop;
+  else
     stop.flush(text);
 }
 
-void Session::State::accept(TokenId id, bool forced, float logprob, TokenEvent& event) {
-  tokens.push_back(id);
-  infos.push_back({true, forced});
-  ++n_generated;
-  drop_logits();
-  text.clear();
+Channel Session::State::push_text(TokenId id, TokenInfo& info) {
   const bool marker = reasoning.is_marker(id);
-  Channel channel = reasoning.channel();
-  if (marker && detokenizer) finish_text();  // of the channel that ends here
+  const Channel before = reasoning.channel();
+  if (marker) finish_text();  // of the channel that ends here
   const Channel counted = reasoning.accept(id);
-  if (text.empty()) channel = counted;
-  (forced ? stats.forced_tokens : counted == Channel::thinking ? stats.thinking_tokens : stats.answer_tokens) += 1;
-
-  if (marker) {
+  info.thinking = counted == Channel::thinking;
+  const Channel shown = text.empty() ? counted : before;
+  if (marker && reasoning.channel() != before) {
     trim_newlines = true;
     at_line_start = false;
-  } else if (!forced && is_end(id)) {
+  }
+  if ((!info.forced || marker) && is_end(id)) {
     finish = FinishReason::stop;
-  } else if (detokenizer) {
+  } else if (detokenizer && !marker) {
     std::string_view piece = detokenizer->push(id);
     if (trim_newlines) {
       piece.remove_prefix(std::min(piece.find_first_not_of('\n'), piece.size()));
       trim_newlines = piece.empty();
     }
-    if (channel == Channel::thinking) {
+    if (counted == Channel::thinking) {
       text += piece;
       if (!text.empty()) at_line_start = text.back() == '\n';
+      if (detokenizer->inside_character()) at_line_start = false;
     } else if (stop.push(piece, text)) {
       finish = FinishReason::stop;
       detokenizer->reset();
     }
   }
+  return shown;
+}
+
+void Session::State::accept(TokenId id, bool forced, float logprob, TokenEvent& event) {
+  text.clear();
+  TokenInfo info{true, forced, false};
+  const Channel channel = push_text(id, info);
+  tokens.push_back(id);
+  infos.push_back(info);
+  ++n_generated;
+  ++counter(info);
+  drop_logits();
   const bool at_limit = (generate.max_new_tokens > 0 && n_generated >= generate.max_new_tokens) ||
                         (tokens.size() >= params.context_length && !generate.context_shift);
   if (finish != FinishReason::none || at_limit) finish_text();
@@ -169,8 +181,10 @@ Status Session::step(std::int64_t budget_us, TokenEvent& event) {
   event = {};
   st.text.clear();
   PONDER_TRY(st.ready());
-  const Clock::time_point deadline =
-      budget_us < 0 ? Clock::time_point::max() : Clock::now() + std::chrono::microseconds(budget_us);
+  constexpr std::int64_t kLongestUs = std::int64_t{1} << 40;  // twelve days: as good as none, and no overflow
+  const Clock::time_point deadline = budget_us < 0 || budget_us > kLongestUs
+                                         ? Clock::time_point::max()
+                                         : Clock::now() + std::chrono::microseconds(budget_us);
   if (!st.must_force()) {
     if (Status status = st.compute(deadline); !status.ok()) {
       if (status.code() == Code::cancelled) st.finish = FinishReason::cancelled;

@@ -6,14 +6,16 @@
 
 namespace ponder::core {
 
-namespace {
-
-// Tokens that are replayed to find an unfinished character: it has at most 3 bytes.
-constexpr std::size_t kReplayTokens = 8;
-
-}  // namespace
+std::int64_t& Session::State::counter(const TokenInfo& info) {
+  return info.forced ? stats.forced_tokens : info.thinking ? stats.thinking_tokens : stats.answer_tokens;
+}
 
 void Session::State::cut(std::size_t n) {
+  for (std::size_t i = n; i < infos.size(); ++i) {
+    if (!infos[i].generated) continue;
+    --n_generated;
+    --counter(infos[i]);
+  }
   tokens.resize(n);
   infos.resize(n);
   kv.truncate(n);
@@ -22,48 +24,35 @@ void Session::State::cut(std::size_t n) {
 }
 
 void Session::State::reset_reply() {
+  std::fill(infos.begin(), infos.end(), TokenInfo{});
   n_prompt = tokens.size();
   n_generated = 0;
   stats.prompt_tokens = static_cast<std::int64_t>(tokens.size());
   stats.thinking_tokens = stats.answer_tokens = stats.forced_tokens = 0;
   stats.prefill_ms = stats.decode_ms = 0;
+  forcing = {};
+  finish = FinishReason::none;
+  replay();
+}
+
+void Session::State::replay() {
+  const FinishReason kept = finish;
+  reasoning.start(std::span(tokens).first(n_prompt));
   stop.reset();
   if (detokenizer) detokenizer->reset();
-  reasoning.start(tokens);
-  forcing = {};
   at_line_start = trim_newlines = false;
-  finish = FinishReason::none;
-}
-
-void Session::State::recount() {
-  reasoning.start(std::span(tokens).first(n_prompt));
-  n_generated = 0;
-  stats.thinking_tokens = stats.answer_tokens = stats.forced_tokens = 0;
-  at_line_start = false;
-  trim_newlines = false;
   for (std::size_t i = n_prompt; i < tokens.size(); ++i) {
-    const Channel channel = reasoning.accept(tokens[i]);
-    ++n_generated;
-    (infos[i].forced ? stats.forced_tokens : channel == Channel::thinking ? stats.thinking_tokens : stats.answer_tokens) += 1;
-    if (!detokenizer) continue;
-    if (reasoning.is_marker(tokens[i])) {
-      trim_newlines = true;
-      at_line_start = false;
+    if (!infos[i].generated) {  // a prompt that a context shift has shortened
+      (void)reasoning.accept(tokens[i]);
       continue;
     }
-    const std::string_view bytes = model->tokenizer()->token_bytes(tokens[i]);
-    if (bytes.empty()) continue;
-    at_line_start = channel == Channel::thinking && bytes.back() == '\n';
-    if (bytes.find_first_not_of('\n') != bytes.npos) trim_newlines = false;
+    TokenInfo info = infos[i];
+    if (!reasoning.is_marker(tokens[i])) reasoning.set_channel(info.thinking ? Channel::thinking : Channel::answer);
+    text.clear();
+    (void)push_text(tokens[i], info);
   }
-}
-
-void Session::State::replay_text() {
-  if (!detokenizer) return;
-  detokenizer->reset();
-  std::size_t first = tokens.size();
-  while (first > n_prompt && tokens.size() - first < kReplayTokens && !reasoning.is_marker(tokens[first - 1])) --first;
-  for (std::size_t i = first; i < tokens.size(); ++i) (void)detokenizer->push(tokens[i]);
+  text.clear();
+  finish = kept;
 }
 
 Status Session::State::check_ids(std::span<const TokenId> ids) const {
@@ -104,7 +93,6 @@ Status Session::prompt_ids(std::span<const TokenId> ids, const Progress& progres
   st.sampler.reseed(st.generate.sampling.seed);
   if (common == ids.size() && common == st.tokens.size() && st.logits_valid) {  // the same prompt once more
     st.cancel.store(false, std::memory_order_relaxed);
-    std::fill(st.infos.begin(), st.infos.end(), State::TokenInfo{});
     st.reset_reply();
     st.stats.reused_tokens = static_cast<std::int64_t>(common);
     return {};

@@ -28,8 +28,9 @@ struct Session::State {
   std::vector<TokenId> end_ids;
 
   struct TokenInfo {
-    bool generated = false;
+    bool generated = false;  // part of the reply
     bool forced = false;
+    bool thinking = false;   // of a generated one: counted as thinking
   };
   std::vector<TokenId> tokens;    // reserved: context_length
   std::vector<TokenInfo> infos;   // one per token
@@ -55,9 +56,9 @@ struct Session::State {
   }
   // Keeps the first n tokens and at most n - 1 of them computed, so that the last one's logits will be.
   void cut(std::size_t n);
-  void reset_reply();   // a new prompt: channel, counters, stop strings, sampler history
-  void replay_text();   // brings the detokenizer to where the last tokens left it
-  void recount();       // counters and channel from tokens and infos
+  void reset_reply();   // a new prompt: channel, counters, stop strings
+  void replay();        // channel, detokenizer and held text to where the tokens of the reply left them
+  std::int64_t& counter(const TokenInfo& info);
 
   Status check_ids(std::span<const TokenId> ids) const;
   Status set_tokens(std::span<const TokenId> ids, std::size_t n_keep, const Progress& progress);
@@ -68,8 +69,11 @@ struct Session::State {
   // `choose` picks the token; `accept` makes it part of the sequence and fills the event.
   Status ready();
   bool must_force();
+  bool budget_used() const { return generate.think_budget >= 0 && stats.thinking_tokens >= generate.think_budget; }
   Status choose(TokenId& id, bool& forced, float& logprob);
   void accept(TokenId id, bool forced, float logprob, TokenEvent& event);
+  // The text that `id` completes goes to `text`; sets info.thinking, and `finish` at an end. The channel of that text.
+  Channel push_text(TokenId id, TokenInfo& info);
   void finish_text();
   Status shift();
 };

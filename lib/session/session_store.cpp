@@ -6,8 +6,10 @@
 #include <cstring>
 
 #include "lib/base/format.h"
+#include "lib/io/mapped_file.h"
 #include "lib/model/loader.h"
 #include "lib/session/session_state.h"
+#include "lib/text/utf8.h"
 
 namespace ponder::core {
 
@@ -16,6 +18,7 @@ namespace {
 constexpr std::string_view kMagic = "PNDRSESS";
 constexpr std::uint32_t kVersion = 1;
 constexpr std::size_t kHeaderBytes = 32, kChecksumBytes = 8;
+constexpr std::int64_t kMaxCount = std::int64_t{1} << 48;  // of tokens generated: sums of a few stay far from overflow
 
 std::uint64_t checksum(std::string_view bytes) {
   Fingerprint hash;
@@ -121,7 +124,7 @@ Result<std::string> Session::save() const {
   w.number<std::uint64_t>(st.tokens.size());
   for (TokenId id : st.tokens) w.number(id);
   for (const State::TokenInfo& info : st.infos)
-    w.number(static_cast<std::uint8_t>((info.generated ? 1 : 0) | (info.forced ? 2 : 0)));
+    w.number(static_cast<std::uint8_t>((info.generated ? 1 : 0) | (info.forced ? 2 : 0) | (info.thinking ? 4 : 0)));
   w.number<std::uint64_t>(st.n_prompt);
   w.number(st.n_generated);
   w.number(static_cast<std::int32_t>(st.reasoning.channel()));
@@ -206,7 +209,7 @@ Status Session::restore(std::string_view bytes) {
   std::vector<State::TokenInfo> infos(n_tokens);
   for (State::TokenInfo& info : infos) {
     const auto bits = r.number<std::uint8_t>();
-    info = {(bits & 1) != 0, (bits & 2) != 0};
+    info = {(bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0};
   }
   const auto n_prompt = r.number<std::uint64_t>();
   const auto n_generated = r.number<std::int64_t>();
@@ -234,10 +237,14 @@ Status Session::restore(std::string_view bytes) {
   random.mirostat_mu = r.number<float>();
   const bool has_logits = r.number<bool>();
   const std::string_view logits = has_logits ? r.raw(st.logits.size() * sizeof(float)) : std::string_view();
-  if (!r.ok() || n_prompt > n_tokens || n_generated < 0 || (channel != 0 && channel != 1) || finish < 0 || finish > 5 ||
-      n_forcing > st.reasoning.closing(false).size() || held.size() > StopMatcher::kMaxStopBytes ||
-      (has_logits && n_cached != n_tokens))
-    return broken("a field is out of range");
+  const auto is_count = [](std::int64_t n) { return n >= 0 && n <= kMaxCount; };
+  const bool fits = n_prompt <= n_tokens && is_count(n_generated) && (channel == 0 || channel == 1) && finish >= 0 &&
+                    finish <= 5 && n_forcing <= st.reasoning.closing(false).size() &&
+                    held.size() <= 2 * StopMatcher::kMaxStopBytes && utf8::first_invalid(held) == held.npos &&
+                    is_count(stats.prompt_tokens) && is_count(stats.reused_tokens) && is_count(stats.thinking_tokens) &&
+                    is_count(stats.answer_tokens) && is_count(stats.forced_tokens) &&
+                    !(has_logits && n_cached != n_tokens);
+  if (!r.ok() || !fits) return broken("a field is out of range");
   const std::string_view rows = r.raw(n_cached * layout.n_layers * layout.row_bytes());
   if (!r.ok() || !r.at_end()) return broken("its length does not fit its content");
   // A function of this process, and what the host wants to see: not part of the state.
@@ -245,7 +252,7 @@ Status Session::restore(std::string_view bytes) {
   params.n_top_logprobs = st.generate.n_top_logprobs;
   if (Status status = set_generate_params(params); !status.ok()) return std::move(status).with_prefix("saved session");
 
-  // Nothing below fails but for want of memory, and then the session is empty.
+  // Nothing below fails: the memory is there since the session was made.
   st.cancel.store(false, std::memory_order_relaxed);
   st.cut(0);
   PONDER_TRY(st.kv.prepare(n_cached));
@@ -256,21 +263,30 @@ Status Session::restore(std::string_view bytes) {
   st.tokens.assign(tokens.begin(), tokens.end());
   st.infos.assign(infos.begin(), infos.end());
   st.n_prompt = n_prompt;
+  st.replay();  // for an unfinished character
   st.n_generated = n_generated;
   st.reasoning.set_channel(static_cast<Channel>(channel));
   st.forcing = st.reasoning.closing(false).last(n_forcing);
   st.at_line_start = at_line_start;
   st.trim_newlines = trim_newlines;
   st.stats = stats;
-  st.stop.reset();
   st.stop.set_held(held);
-  st.replay_text();
   st.sampler.set_state(random);
   Reader values(logits);
   for (std::size_t i = 0; has_logits && i < st.logits.size(); ++i) st.logits[i] = values.number<float>();
   st.logits_valid = has_logits;
   st.finish = static_cast<FinishReason>(finish);
   return {};
+}
+
+Status Session::save_file(const std::filesystem::path& path) const {
+  PONDER_ASSIGN(const std::string bytes, save());
+  return write_file(path, std::as_bytes(std::span(bytes)));
+}
+
+Status Session::restore_file(const std::filesystem::path& path) {
+  PONDER_ASSIGN(const std::shared_ptr<const MappedFile> file, MappedFile::open(path));
+  return restore(file->text()).with_prefix(file->name());
 }
 
 }  // namespace ponder::core

@@ -14,20 +14,20 @@ Status StopMatcher::validate(const std::vector<std::string>& stops) {
   return {};
 }
 
-void StopMatcher::set_stops(const std::vector<std::string>& stops) {
+void StopMatcher::set_stops(const std::vector<std::string>& stops, std::string_view held) {
   stops_ = stops;
-  held_.clear();
-  std::size_t longest = 0;
+  std::size_t longest = held.size();
   for (const std::string& stop : stops_) longest = std::max(longest, stop.size());
   held_.reserve(longest + 512);  // push() allocates only for tokens beyond 512 bytes
+  held_ = held;
 }
 
 bool StopMatcher::push(std::string_view text, std::string& out) {
+  held_ += text;
   if (stops_.empty()) {
-    out += text;
+    flush(out);
     return false;
   }
-  held_ += text;
   std::size_t first = std::string::npos;
   for (const std::string& stop : stops_) first = std::min(first, held_.find(stop));
   if (first != std::string::npos) {

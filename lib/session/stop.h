@@ -15,7 +15,8 @@ class StopMatcher {
   static constexpr std::size_t kMaxStops = 256;
   static Status validate(const std::vector<std::string>& stops);
 
-  void set_stops(const std::vector<std::string>& stops);  // validated; forgets held text
+  // Validated stops. `held`: text held back for other stop strings, to be looked at again with the next text.
+  void set_stops(const std::vector<std::string>& stops, std::string_view held = {});
   // Appends to `out` what can be shown. True when a stop string was met: what came before it is in `out`, the rest is
   // dropped.
   bool push(std::string_view text, std::string& out);
@@ -24,6 +25,7 @@ class StopMatcher {
   void reset() { held_.clear(); }
   const std::string& held() const { return held_; }
   void set_held(std::string_view text) { held_ = text; }
+  std::size_t capacity() const { return held_.capacity(); }  // more is never held without allocating
 
  private:
   std::vector<std::string> stops_;

@@ -9,22 +9,56 @@
 
 namespace ponder::core {
 
-enum class DType : std::uint8_t { f32, f16, bf16, f8_e4m3, f64, i8, u8, i16, i32, i64, boolean };
+enum class DType : std::uint8_t {
+  f32, f16, bf16, f8_e4m3, f64, i8, u8, i16, i32, i64, boolean,
+  // GGUF block types: whole blocks in a row, see kernels/<type>/<type>.h for their bits.
+  q4_0, q4_1, q5_0, q5_1, q8_0, q2_k, q3_k, q4_k, q5_k, q6_k,
+  iq4_nl, iq4_xs, iq3_xxs, iq3_s, iq2_xxs, iq2_xs, iq2_s, iq1_s, iq1_m,
+};
+constexpr std::size_t kDTypeCount = static_cast<std::size_t>(DType::iq1_m) + 1;
 
-// Bytes of one element. Block types (GGUF) will bring block_elements and block_bytes; row_bytes() is what callers use.
-constexpr std::size_t element_bytes(DType type) {
+// Elements that share scales and are stored together: 1, or those of a GGUF block type. A row holds whole blocks.
+constexpr std::size_t block_elements(DType type) {
+  if (type < DType::q4_0) return 1;
+  return type <= DType::q8_0 || type == DType::iq4_nl ? 32 : 256;
+}
+
+// Sizes of ggml's structs (ggml-common.h), which have no padding.
+constexpr std::size_t block_bytes(DType type) {
   switch (type) {
     case DType::f32: case DType::i32: return 4;
     case DType::f16: case DType::bf16: case DType::i16: return 2;
     case DType::f64: case DType::i64: return 8;
     case DType::f8_e4m3: case DType::i8: case DType::u8: case DType::boolean: return 1;
+    case DType::q4_0: case DType::iq4_nl: return 18;
+    case DType::q4_1: return 20;
+    case DType::q5_0: return 22;
+    case DType::q5_1: return 24;
+    case DType::q8_0: return 34;
+    case DType::q2_k: return 84;
+    case DType::q3_k: case DType::iq3_s: return 110;
+    case DType::q4_k: return 144;
+    case DType::q5_k: return 176;
+    case DType::q6_k: return 210;
+    case DType::iq4_xs: return 136;
+    case DType::iq3_xxs: return 98;
+    case DType::iq2_xxs: return 66;
+    case DType::iq2_xs: return 74;
+    case DType::iq2_s: return 82;
+    case DType::iq1_s: return 50;
+    case DType::iq1_m: return 56;
   }
   return 0;
 }
 
-constexpr std::size_t row_bytes(DType type, std::size_t n_elements) { return element_bytes(type) * n_elements; }
+// Bytes of one element; 0 for a block type, which has none of its own: row_bytes() is what callers use.
+constexpr std::size_t element_bytes(DType type) { return block_elements(type) == 1 ? block_bytes(type) : 0; }
 
-// The safetensors spelling: "F32", "BF16", "F8_E4M3", ...
+constexpr std::size_t row_bytes(DType type, std::size_t n_elements) {  // n_elements a multiple of block_elements
+  return n_elements / block_elements(type) * block_bytes(type);
+}
+
+// As safetensors and ggml spell them: "F32", "BF16", "F8_E4M3", "Q4_K", ...
 constexpr std::string_view dtype_name(DType type) {
   switch (type) {
     case DType::f32: return "F32";
@@ -38,6 +72,25 @@ constexpr std::string_view dtype_name(DType type) {
     case DType::i32: return "I32";
     case DType::i64: return "I64";
     case DType::boolean: return "BOOL";
+    case DType::q4_0: return "Q4_0";
+    case DType::q4_1: return "Q4_1";
+    case DType::q5_0: return "Q5_0";
+    case DType::q5_1: return "Q5_1";
+    case DType::q8_0: return "Q8_0";
+    case DType::q2_k: return "Q2_K";
+    case DType::q3_k: return "Q3_K";
+    case DType::q4_k: return "Q4_K";
+    case DType::q5_k: return "Q5_K";
+    case DType::q6_k: return "Q6_K";
+    case DType::iq4_nl: return "IQ4_NL";
+    case DType::iq4_xs: return "IQ4_XS";
+    case DType::iq3_xxs: return "IQ3_XXS";
+    case DType::iq3_s: return "IQ3_S";
+    case DType::iq2_xxs: return "IQ2_XXS";
+    case DType::iq2_xs: return "IQ2_XS";
+    case DType::iq2_s: return "IQ2_S";
+    case DType::iq1_s: return "IQ1_S";
+    case DType::iq1_m: return "IQ1_M";
   }
   return "?";
 }

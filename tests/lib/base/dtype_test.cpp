@@ -76,3 +76,20 @@ TEST_CASE("dtype: a NaN stays a NaN even when its payload lies in the bits cut o
   CHECK(std::isnan(f16_to_f32(f32_to_f16(nan))));
   CHECK(std::isnan(f8_e4m3_to_f32(f32_to_f8_e4m3(nan))));
 }
+
+TEST_CASE("dtype: a row of a block type is whole blocks, of other types elements") {
+  CHECK(row_bytes(DType::bf16, 7) == 14);
+  CHECK(row_bytes(DType::q8_0, 64) == 2 * (2 + 32));
+  CHECK(row_bytes(DType::q4_k, 512) == 2 * (2 + 2 + 12 + 128));
+  CHECK(row_bytes(DType::iq1_m, 256) == 32 + 16 + 8);
+  CHECK(element_bytes(DType::f16) == 2);
+  CHECK(element_bytes(DType::iq4_nl) == 0);
+}
+
+TEST_CASE("dtype: every type has a name of its own and a size") {
+  for (std::size_t a = 0; a < kDTypeCount; ++a) {
+    CHECK(block_bytes(static_cast<DType>(a)) > 0);
+    CHECK(dtype_name(static_cast<DType>(a)) != "?");
+    for (std::size_t b = 0; b < a; ++b) CHECK(dtype_name(static_cast<DType>(a)) != dtype_name(static_cast<DType>(b)));
+  }
+}

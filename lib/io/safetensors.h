@@ -12,21 +12,9 @@
 #include "lib/base/status.h"
 #include "lib/base/tensor.h"
 #include "lib/io/file_source.h"
+#include "lib/io/tensor_info.h"
 
 namespace ponder::core {
-
-struct TensorInfo {
-  std::string name;
-  DType type = DType::f32;
-  Shape shape;
-  std::span<const std::byte> bytes;  // points into the file; size == shape x element size, checked
-};
-
-// A tensor that a file names and that cannot be read. Only those who want it fail: a surplus one does no harm.
-struct UnusableTensor {
-  std::string name;
-  std::string reason;  // "dtype F8_E5M2 is not supported"
-};
 
 // One .safetensors file.
 class Safetensors {

@@ -1,0 +1,94 @@
+#include "lib/base/format.h"
+#include "lib/io/gguf.h"
+
+namespace ponder::core {
+namespace {
+
+// NAME-00002-of-00003.gguf
+struct PartName {
+  std::string_view stem;
+  std::int64_t number = 0, count = 0;
+};
+
+std::optional<PartName> part_name(std::string_view name) {
+  constexpr std::string_view kForm = "-00001-of-00003.gguf";
+  if (name.size() < kForm.size()) return std::nullopt;
+  PartName part;
+  part.stem = name.substr(0, name.size() - kForm.size());
+  const std::string_view tail = name.substr(part.stem.size());
+  for (std::size_t i = 0; i < kForm.size(); ++i) {
+    const bool digit = tail[i] >= '0' && tail[i] <= '9';
+    if ((kForm[i] >= '0' && kForm[i] <= '9') ? !digit : tail[i] != kForm[i]) return std::nullopt;
+    if (digit && i < 6) part.number = part.number * 10 + (tail[i] - '0');
+    if (digit && i >= 6) part.count = part.count * 10 + (tail[i] - '0');
+  }
+  return part;
+}
+
+Result<std::int64_t> integer_or(const Gguf& gguf, std::string_view key, std::int64_t otherwise) {
+  const GgufValue* value = gguf.find_value(key);
+  if (!value) return otherwise;
+  const std::optional<std::int64_t> integer = value->integer();
+  if (!integer || *integer < 0)
+    return fail(Code::bad_file, "{}: {}: {}, want an integer of 0 or more", gguf.file().name, key, value->describe());
+  return *integer;
+}
+
+Result<std::shared_ptr<const Gguf>> open_part(const FileSource& source, std::string_view name) {
+  PONDER_ASSIGN(FileView file, source.open(name));
+  PONDER_ASSIGN(Gguf gguf, Gguf::parse(std::move(file)));
+  return std::shared_ptr<const Gguf>(std::make_shared<Gguf>(std::move(gguf)));
+}
+
+}  // namespace
+
+Result<GgufCheckpoint> GgufCheckpoint::open(const FileSource& source, std::string_view name) {
+  GgufCheckpoint checkpoint;
+  PONDER_ASSIGN(std::shared_ptr<const Gguf> opened, open_part(source, name));
+  PONDER_ASSIGN(const std::int64_t n_parts, integer_or(*opened, "split.count", 1));
+  if (n_parts <= 1) {
+    checkpoint.parts_.push_back(std::move(opened));
+  } else {
+    const std::optional<PartName> parts = part_name(name);
+    if (!parts || parts->count != n_parts)
+      return fail(Code::bad_file,
+                  "{}: one of {} parts (split.count), but its name does not end in -00001-of-{:05}.gguf",
+                  opened->file().name, n_parts, n_parts);
+    for (std::int64_t i = 0; i < n_parts; ++i) {
+      const std::string part = fmt::format("{}-{:05}-of-{:05}.gguf", parts->stem, i + 1, n_parts);
+      if (part != name && !source.exists(part))
+        return fail(Code::not_found, "{}: {} is missing; {} is one of {} parts", source.describe(), part, name,
+                    n_parts);
+      std::shared_ptr<const Gguf> file = opened;
+      if (part != name) {
+        PONDER_ASSIGN(file, open_part(source, part));
+      }
+      PONDER_ASSIGN(const std::int64_t number, integer_or(*file, "split.no", 0));
+      PONDER_ASSIGN(const std::int64_t count, integer_or(*file, "split.count", 1));
+      if (number != i || count != n_parts)
+        return fail(Code::bad_file, "{}: says that it is part {} of {} (split.no, split.count), its name {} of {}",
+                    file->file().name, number + 1, count, i + 1, n_parts);
+      checkpoint.parts_.push_back(std::move(file));
+    }
+  }
+  for (const auto& part : checkpoint.parts_)
+    for (const TensorInfo& tensor : part->tensors()) {
+      if (!checkpoint.by_name_.emplace(tensor.name, &tensor).second)
+        return fail(Code::bad_file, "{}: {}: another part has it too", part->file().name, tensor.name);
+      checkpoint.order_.push_back(&tensor);
+      checkpoint.total_bytes_ += tensor.bytes.size();
+    }
+  const auto n_tensors = static_cast<std::int64_t>(checkpoint.order_.size());
+  PONDER_ASSIGN(const std::int64_t wanted, integer_or(checkpoint.first(), "split.tensors.count", n_tensors));
+  if (wanted != n_tensors)
+    return fail(Code::bad_file, "{}: {} tensors in all parts, split.tensors.count says {}",
+                checkpoint.first().file().name, n_tensors, wanted);
+  return checkpoint;
+}
+
+const TensorInfo* GgufCheckpoint::find(std::string_view name) const {
+  const auto found = by_name_.find(name);
+  return found == by_name_.end() ? nullptr : found->second;
+}
+
+}  // namespace ponder::core

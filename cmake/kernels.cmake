@@ -13,9 +13,9 @@ set(ponder_flags_avx512 ${ponder_flags_avx2} -mavx512f -mavx512bw -mavx512dq -ma
 set(ponder_flags_avx512bf16 ${ponder_flags_avx512} -mavx512vnni -mavx512bf16)
 set(ponder_flags_neon)
 
-# Those of them that every op has a file for.
+# Those of them that kernels are written for.
 set(PONDER_KERNEL_ISAS)
-foreach(isa avx2 avx512)
+foreach(isa avx2 avx512 avx512bf16)
   if(isa IN_LIST PONDER_ISAS)
     list(APPEND PONDER_KERNEL_ISAS ${isa})
   endif()

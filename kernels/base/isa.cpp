@@ -58,4 +58,12 @@ Isa best_isa(Isa cap) {
 
 Isa highest_isa() { return best_isa(Isa::neon); }
 
+bool bf16_dot_is_fast() {
+#if defined(__x86_64__) && defined(__GNUC__)
+  return isa_supported(Isa::avx512bf16) && __builtin_cpu_is("amd");
+#else
+  return false;
+#endif
+}
+
 }  // namespace ponder::kernels

@@ -1,4 +1,8 @@
 // The contract of matmul_f32.h with bf16 weights.
+//
+// matmul_bf16_fast, for fast compute: x is rounded to bf16 (ties to even) and products are summed in f32, in an order that
+// depends on n_in alone. Each y[t, n] is within (2^-8 + n_in 2^-23) of sum_k |x W| of the exact sum: 2^-8 is the rounding of
+// x, and denormal x, W and sums count as 0. The list has no reference, for the exact kernels stand in where it is empty.
 #pragma once
 
 #include "kernels/matmul_f32/matmul_f32.h"
@@ -9,7 +13,9 @@ MatmulFn matmul_bf16_ref;
 MatmulFn matmul_bf16_avx2;
 MatmulFn matmul_bf16_avx512;
 MatmulFn matmul_bf16_neon;
+MatmulFn matmul_bf16_fast_avx512bf16;
 
 ImplList<MatmulFn> matmul_bf16_impls();
+ImplList<MatmulFn> matmul_bf16_fast_impls();
 
 }  // namespace ponder::kernels

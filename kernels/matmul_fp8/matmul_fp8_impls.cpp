@@ -17,4 +17,13 @@ ImplList<MatmulFn> matmul_fp8_impls() {
   return {list, sizeof list / sizeof list[0]};
 }
 
+ImplList<MatmulFn> matmul_fp8_fast_impls() {
+#ifdef PONDER_HAVE_AVX512BF16
+  static constexpr Impl<MatmulFn> list[] = {{Isa::avx512bf16, matmul_fp8_fast_avx512bf16}};
+  return {list, sizeof list / sizeof list[0]};
+#else
+  return {nullptr, 0};
+#endif
+}
+
 }  // namespace ponder::kernels

@@ -9,10 +9,9 @@ Table make_table(Isa cap) {
   t.matmul_f16 = pick(matmul_f16_impls(), cap);
   t.matmul_bf16 = pick(matmul_bf16_impls(), cap);
   t.matmul_fp8 = pick(matmul_fp8_impls(), cap);
-  if (bf16_dot_is_fast()) {
-    t.matmul_bf16_fast = pick(matmul_bf16_fast_impls(), cap);
-    t.matmul_fp8_fast = pick(matmul_fp8_fast_impls(), cap);
-  }
+  const Isa fast_cap = t.isa == Isa::avx512bf16 && !bf16_dot_is_fast() ? Isa::avx512 : cap;
+  t.matmul_bf16_fast = pick(matmul_bf16_fast_impls(), fast_cap);
+  t.matmul_fp8_fast = pick(matmul_fp8_fast_impls(), fast_cap);
   t.vecmat_f32 = pick(vecmat_f32_impls(), cap);
   t.vecmat_f16 = pick(vecmat_f16_impls(), cap);
   t.vecmat_bf16 = pick(vecmat_bf16_impls(), cap);

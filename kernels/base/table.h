@@ -20,7 +20,7 @@ namespace ponder::kernels {
 struct Table {
   Isa isa;
   MatmulFn *matmul_f32, *matmul_f16, *matmul_bf16, *matmul_fp8;
-  // Fast compute only: activations may be rounded to bf16. Null where no implementation beats the exact one.
+  // Fast compute and many tokens only: activations may be rounded to bf16. Null where nothing beats the exact kernel.
   MatmulFn *matmul_bf16_fast, *matmul_fp8_fast;
   VecmatFn *vecmat_f32, *vecmat_f16, *vecmat_bf16, *vecmat_fp8;
   RmsNormFn* rms_norm;

@@ -2,6 +2,7 @@
 
 #include "kernels/base/avx512.inl.h"
 // After the lanes, which it is written in:
+#include "kernels/base/matmul_fast.inl.h"
 #include "kernels/base/matmul_simd.inl.h"
 
 namespace ponder::kernels {
@@ -9,6 +10,11 @@ namespace ponder::kernels {
 void matmul_fp8_avx512(float* y, std::size_t y_stride, const float* x, std::size_t x_stride, const WeightMatrix* w,
                      std::size_t n_tokens, std::size_t row_begin, std::size_t row_end, std::size_t n_in) {
   matmul_simd<StoredFp8>(y, y_stride, x, x_stride, *w, n_tokens, row_begin, row_end, n_in);
+}
+
+void matmul_fp8_fast_avx512(float* y, std::size_t y_stride, const float* x, std::size_t x_stride, const WeightMatrix* w,
+                            std::size_t n_tokens, std::size_t row_begin, std::size_t row_end, std::size_t n_in) {
+  matmul_fast<FloatUnitsFp8>(y, y_stride, x, x_stride, *w, n_tokens, row_begin, row_end, n_in);
 }
 
 }  // namespace ponder::kernels

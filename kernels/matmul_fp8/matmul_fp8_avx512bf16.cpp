@@ -9,7 +9,7 @@ namespace ponder::kernels {
 void matmul_fp8_fast_avx512bf16(float* y, std::size_t y_stride, const float* x, std::size_t x_stride,
                                  const WeightMatrix* w, std::size_t n_tokens, std::size_t row_begin,
                                  std::size_t row_end, std::size_t n_in) {
-  matmul_fast<PairsFp8>(y, y_stride, x, x_stride, *w, n_tokens, row_begin, row_end, n_in);
+  matmul_fast<PairUnitsFp8>(y, y_stride, x, x_stride, *w, n_tokens, row_begin, row_end, n_in);
 }
 
 }  // namespace ponder::kernels

@@ -18,8 +18,12 @@ ImplList<MatmulFn> matmul_fp8_impls() {
 }
 
 ImplList<MatmulFn> matmul_fp8_fast_impls() {
+#ifdef PONDER_HAVE_AVX512
+  static constexpr Impl<MatmulFn> list[] = {
 #ifdef PONDER_HAVE_AVX512BF16
-  static constexpr Impl<MatmulFn> list[] = {{Isa::avx512bf16, matmul_fp8_fast_avx512bf16}};
+      {Isa::avx512bf16, matmul_fp8_fast_avx512bf16},
+#endif
+      {Isa::avx512, matmul_fp8_fast_avx512}};
   return {list, sizeof list / sizeof list[0]};
 #else
   return {nullptr, 0};

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <thread>
 
 #include "tests/lib/session/session_fixture.h"
 
@@ -334,53 +333,6 @@ TEST_CASE("session: a batch refuses what cannot be one") {
   std::vector<Session*> unprompted{a.get()};
   REQUIRE(Session::next_batch(unprompted, events, statuses).ok());
   CHECK(statuses[0].code() == Code::state);
-}
-
-TEST_CASE("session: cancelling from another thread ends the running call and a new prompt goes on") {
-  auto session = test_session({.context_length = 512});
-  GenerateParams params;
-  params.ignore_eos = true;
-  REQUIRE(session->set_generate_params(params).ok());
-  ask(*session, kQuestion);
-  TokenEvent event;
-  REQUIRE(session->next(event).ok());
-  std::thread other([&] { session->cancel(); });
-  Status status;
-  while ((status = session->next(event)).ok()) {}
-  other.join();
-  CHECK((status.code() == Code::cancelled || status.code() == Code::context_full));
-  if (status.code() == Code::cancelled) {
-    CHECK(session->finish_reason() == FinishReason::cancelled);
-    CHECK(session->next(event).code() == Code::cancelled);
-  }
-  params.ignore_eos = false;
-  REQUIRE(session->set_generate_params(params).ok());
-  ask(*session, kQuestion);
-  CHECK(read_reply(*session).answer == "\\boxed{432}");
-}
-
-TEST_CASE("session: a prefill that is cancelled half-way holds a prefix of the prompt") {
-  auto session = test_session({.prefill_chunk = 4});
-  std::vector<TokenId> ids(50, 48);
-  const Status status = session->prompt_ids(ids, [](std::size_t done, std::size_t) { return done < 20; });
-  CHECK(status.code() == Code::cancelled);
-  CHECK(session->tokens().size() == 20);
-  REQUIRE(session->prompt_ids(ids).ok());
-  CHECK(session->stats().reused_tokens == 20);
-}
-
-TEST_CASE("session: parallel sessions of one model and runtime") {
-  auto runtime = test_runtime(2);
-  const std::vector<TokenId> prompt = chat_ids(kQuestion);
-  std::vector<Reply> replies(4);
-  std::vector<std::thread> threads;
-  for (Reply& reply : replies)
-    threads.emplace_back([&] {
-      auto session = std::move(Session::create(runtime, tiny_r1(), {})).value();
-      if (session->prompt_ids(prompt).ok()) reply = read_reply(*session);
-    });
-  for (std::thread& thread : threads) thread.join();
-  for (const Reply& reply : replies) CHECK(reply.answer == "\\boxed{432}");
 }
 
 TEST_CASE("session: content never becomes special tokens unless it is trusted") {

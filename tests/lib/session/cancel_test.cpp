@@ -19,7 +19,53 @@ GenerateParams endless() {
   return params;
 }
 
+// Lets another thread cancel after the first layer of a pass, and waits until it has.
+class CancelAfterFirstLayer final : public ForwardTap {
+ public:
+  explicit CancelAfterFirstLayer(std::atomic<bool>& cancel) : other_([&] {
+      reached_.wait(false);
+      cancel = true;
+      done_ = true;
+      done_.notify_one();
+    }) {}
+  ~CancelAfterFirstLayer() override { other_.join(); }
+  void on_f32(std::string_view name, const Tensor&) override {
+    names.emplace_back(name);
+    if (name != "hidden.1") return;  // hidden.0 is the embedding
+    reached_ = true;
+    reached_.notify_one();
+    done_.wait(false);
+  }
+  void on_i32(std::string_view, const std::int32_t*, std::size_t, std::size_t) override {}
+  std::vector<std::string> names;
+
+ private:
+  std::atomic<bool> reached_{false}, done_{false};
+  std::thread other_;
+};
+
 }  // namespace
+
+TEST_CASE("cancel: a pass ends with the layer in which the flag was set, and commits nothing") {
+  const auto runtime = test_runtime();
+  const auto model = tiny_r1();
+  std::atomic<bool> cancel{false};
+  const Context ctx{&runtime->kernels, runtime->pool.get(), 0, Compute::exact, &cancel};
+  Forward forward = Forward::create(*model, ctx, {}).value();
+  const auto row = static_cast<std::size_t>(model->config().kv_row_elements());
+  KvCache kv = KvCache::create({3, row, DType::f32}, 64).value();
+  const std::vector<TokenId> ids(30, 48);
+  const SequenceRows sequence{&kv, 0, ids.size()};
+  {
+    CancelAfterFirstLayer tap(cancel);
+    CHECK(forward.run({ids, {&sequence, 1}, {}, &tap}).code() == Code::cancelled);
+    CHECK(tap.names == std::vector<std::string>{"hidden.0", "hidden.1"});
+  }
+  CHECK(kv.n_tokens() == 0);
+  cancel = false;
+  CHECK(forward.run({ids, {&sequence, 1}, {}, nullptr}).ok());
+  CHECK(kv.n_tokens() == 30);
+}
 
 TEST_CASE("cancel: from another thread the running reply ends, and a new prompt goes on") {
   auto session = test_session({.context_length = 128});

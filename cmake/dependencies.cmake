@@ -1,7 +1,25 @@
 # Third-party libraries. All are private to the library: header-only, or a static archive hidden by the version script.
 find_package(Threads REQUIRED)
-find_package(fmt CONFIG REQUIRED)
-find_package(nlohmann_json CONFIG REQUIRED)
+
+# ponder_header_library(<package> <target> <header>): a header-only package, by its CMake package, else by its header alone
+# (cross builds: -DCMAKE_PREFIX_PATH=FOLDER with FOLDER/include/<header>).
+function(ponder_header_library package target header)
+  if(NOT CMAKE_CROSSCOMPILING)
+    find_package(${package} CONFIG QUIET GLOBAL)
+  endif()
+  if(TARGET ${target})
+    return()
+  endif()
+  find_path(PONDER_${package}_INCLUDE_DIR ${header})
+  if(NOT PONDER_${package}_INCLUDE_DIR)
+    message(FATAL_ERROR "${package} was not found: neither its CMake package nor ${header}")
+  endif()
+  add_library(${target} INTERFACE IMPORTED GLOBAL)
+  target_include_directories(${target} SYSTEM INTERFACE ${PONDER_${package}_INCLUDE_DIR})
+endfunction()
+ponder_header_library(fmt fmt::fmt-header-only fmt/format.h)
+target_compile_definitions(fmt::fmt-header-only INTERFACE FMT_HEADER_ONLY=1)
+ponder_header_library(nlohmann_json nlohmann_json::nlohmann_json nlohmann/json.hpp)
 
 function(ponder_check_choice name)
   if(NOT ${name} MATCHES "^(AUTO|ON|OFF)$")

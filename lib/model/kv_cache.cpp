@@ -1,6 +1,8 @@
 #include "lib/model/kv_cache.h"
 
+#include <cstddef>
 #include <cstring>
+#include <limits>
 #include <new>
 
 #include "lib/base/format.h"
@@ -19,7 +21,14 @@ Result<KvCache> KvCache::create(const KvLayout& layout, std::size_t context_leng
   KvCache cache;
   cache.layout_ = layout;
   cache.context_length_ = context_length;
-  const std::size_t n_blocks = (context_length + kBlockTokens - 1) / kBlockTokens;
+  const std::size_t n_blocks = context_length / kBlockTokens + (context_length % kBlockTokens != 0);
+  // All of it once, so that a context that can never be had is refused before millions of blocks have been reserved.
+  const std::size_t block_bytes = layout.token_bytes() * kBlockTokens;
+  if (block_bytes > 0 && n_blocks > std::numeric_limits<std::ptrdiff_t>::max() / block_bytes)
+    return fail(Code::out_of_memory, "a KV cache of {} tokens of {} bytes exceeds the address space", context_length,
+                layout.token_bytes());
+  if (Result<Buffer> whole = Buffer::allocate(n_blocks * block_bytes); !whole.ok())
+    return Status(whole.status()).with_prefix(fmt::format("KV cache of {} tokens", context_length));
   cache.blocks_.reserve(n_blocks);
   for (std::size_t i = 0; i < n_blocks; ++i) {
     PONDER_ASSIGN(BlockRef block, new_block(layout));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <string>
@@ -62,13 +63,23 @@ KvCache cache_for(const Model& model, std::size_t context_length, std::size_t n_
   return KvCache::create(layout, context_length).value();
 }
 
+// The runtime's cap, so that the suite runs at each level.
+ponder::kernels::Isa test_isa() {
+  ponder::kernels::Isa isa = ponder::kernels::highest_isa();
+  if (const char* name = std::getenv("PONDER_MAX_ISA"))
+    REQUIRE_MESSAGE(ponder::kernels::isa_from_name(name, isa), name);
+  return ponder::kernels::best_isa(isa);
+}
+
 class Pass {
  public:
-  explicit Pass(const Model& model, std::size_t max_rows = 300)
-      : pool_(ThreadPool::create(2).value()), kernels_(ponder::kernels::make_table(ponder::kernels::highest_isa())) {
+  explicit Pass(const Model& model, std::size_t max_rows = 300, ponder::kernels::Isa isa = test_isa(),
+                MlaForm form = MlaForm::automatic, Compute compute = Compute::exact)
+      : pool_(ThreadPool::create(2).value()), kernels_(ponder::kernels::make_table(isa)) {
     ctx_.kernels = &kernels_;
     ctx_.pool = pool_.get();
-    auto forward = Forward::create(model, ctx_, {.max_rows = max_rows, .max_logits_rows = max_rows});
+    ctx_.compute = compute;
+    auto forward = Forward::create(model, ctx_, {.max_rows = max_rows, .max_logits_rows = max_rows, .mla_form = form});
     REQUIRE_MESSAGE(forward.ok(), forward.status().message());
     forward_ = std::make_unique<Forward>(std::move(forward).value());
   }
@@ -127,6 +138,63 @@ TEST_CASE("golden: logits of every prompt at every position") {
         CHECK(worst(logits, values<float>(f, prompt + ".logits"), f.tolerance) <= 1);
       CHECK(worst(logits.rows(ids.size() - 1, 1), values<float>(f, prompt + ".logits_last"), f.tolerance) <= 1);
     }
+  }
+}
+
+TEST_CASE("golden: every ISA and both forms of MLA, in chunks that cross block borders") {
+  using ponder::kernels::Isa;
+  for (const char* name : kFixtures) {
+    CAPTURE(name);
+    const Fixture f = load(name);
+    const auto ids = values<TokenId>(f, "prompt.3.ids");
+    const auto want = values<float>(f, "prompt.3.logits_last");
+    for (const Isa isa : {Isa::ref, Isa::avx2, Isa::avx512, Isa::avx512bf16})
+      for (const MlaForm form : {MlaForm::absorbed, MlaForm::expanded}) {
+        if (!ponder::kernels::isa_supported(isa) || isa > test_isa()) continue;
+        if (!f.model->config().is_mla() && form == MlaForm::expanded) continue;
+        CAPTURE(ponder::kernels::isa_name(isa));
+        constexpr std::size_t kChunk = 47;
+        Pass pass(*f.model, kChunk, isa, form);
+        KvCache kv = cache_for(*f.model, ids.size());
+        for (std::size_t first = 0; first < ids.size(); first += kChunk) {
+          const Tensor logits = pass.run(std::span(ids).subspan(first, std::min(kChunk, ids.size() - first)), kv);
+          if (kv.n_tokens() == ids.size()) CHECK(worst(logits.rows(logits.n_rows - 1, 1), want, f.tolerance) <= 1);
+        }
+      }
+  }
+}
+
+// tests/data/models/README.md, "bf16 activations": dense models by rms and maximum, MoE models by cosine per position.
+TEST_CASE("golden: fast compute stays within the error of bf16 activations") {
+  for (const char* name : kFixtures) {
+    CAPTURE(name);
+    const Fixture f = load(name);
+    const auto ids = values<TokenId>(f, "prompt.2.ids");
+    const auto want = values<float>(f, "prompt.2.logits");
+    Pass pass(*f.model, 64, test_isa(), MlaForm::automatic, Compute::fast);
+    KvCache kv = cache_for(*f.model, ids.size());
+    const Tensor logits = pass.run(ids, kv);
+    double square = 0, square_error = 0, sum = 0, max_error = 0;
+    std::vector<double> cosines;
+    for (std::size_t t = 0; t < logits.n_rows; ++t) {
+      double dot = 0, a2 = 0, b2 = 0;
+      for (std::size_t i = 0; i < logits.n_cols; ++i) {
+        const double a = logits.row(t)[i], b = want[t * logits.n_cols + i];
+        dot += a * b, a2 += a * a, b2 += b * b, sum += b;
+        square_error += (a - b) * (a - b);
+        max_error = std::max(max_error, std::abs(a - b));
+      }
+      square += b2;
+      cosines.push_back(dot / std::sqrt(a2 * b2));
+    }
+    const auto n = static_cast<double>(want.size());
+    const double deviation = std::sqrt(square / n - sum / n * sum / n);
+    std::sort(cosines.begin(), cosines.end());
+    if (f.model->config().n_routed_experts == 0) {
+      CHECK(std::sqrt(square_error / n) <= 0.02 * deviation);
+      CHECK(max_error <= 0.3);
+    }
+    CHECK(cosines[cosines.size() / 2] >= (f.model->config().fp8_blocks ? 0.97 : 0.999));
   }
 }
 

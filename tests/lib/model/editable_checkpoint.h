@@ -22,6 +22,7 @@ inline std::shared_ptr<const core::FileSource> source_of(const Files& files) {
   for (const auto& [name, text] : files) memory.push_back({name, std::as_bytes(std::span(text))});
   return core::memory_source(std::move(memory));
 }
+// `files` must outlive the model where its matrices are read.
 inline core::Result<std::shared_ptr<const core::Model>> load_files(const Files& files,
                                                                    const core::LoadOptions& options = {}) {
   return core::Model::load(source_of(files), options);

@@ -124,57 +124,6 @@ void merge_repeated_keys(Json::Object& members) {
   members = std::move(merged);
 }
 
-class TreeBuilder : public JsonEvents {
- public:
-  bool null() override { return add(Json()); }
-  bool boolean(bool value) override { return add(Json(value)); }
-  bool integer(std::int64_t value) override { return add(Json(value)); }
-  bool number(double value) override { return add(Json(value)); }
-  bool string(std::string& value) override { return add(Json(std::move(value))); }
-  bool start_object() override { return open(Json(Json::Object())); }
-  bool key(std::string& name) override {
-    open_.back().key = std::move(name);
-    return true;
-  }
-  bool end_object() override {
-    merge_repeated_keys(open_.back().value.as_object());
-    return close();
-  }
-  bool start_array() override { return open(Json(Json::Array())); }
-  bool end_array() override { return close(); }
-
-  Json take() { return std::move(root_); }
-
- private:
-  struct Open {
-    Json value;
-    std::string key;
-  };
-
-  bool add(Json value) {
-    if (open_.empty()) {
-      root_ = std::move(value);
-    } else if (Open& parent = open_.back(); parent.value.is_array()) {
-      parent.value.as_array().push_back(std::move(value));
-    } else {
-      parent.value.as_object().emplace_back(std::move(parent.key), std::move(value));
-    }
-    return true;
-  }
-  bool open(Json value) {
-    open_.push_back({std::move(value), {}});
-    return true;
-  }
-  bool close() {
-    Json value = std::move(open_.back().value);
-    open_.pop_back();
-    return add(std::move(value));
-  }
-
-  Json root_;
-  std::vector<Open> open_;
-};
-
 void dump_string(std::string& out, std::string_view text) {
   out += '"';
   for (char c : text) {
@@ -301,8 +250,40 @@ Status parse_json_events(std::string_view text, std::string_view what, JsonEvent
   return {};
 }
 
+bool JsonBuilder::key(std::string& name) {
+  open_.back().key = std::move(name);
+  return true;
+}
+
+bool JsonBuilder::end_object() {
+  merge_repeated_keys(open_.back().value.as_object());
+  return close();
+}
+
+bool JsonBuilder::add(Json value) {
+  if (open_.empty()) {
+    root_ = std::move(value);
+  } else if (Open& parent = open_.back(); parent.value.is_array()) {
+    parent.value.as_array().push_back(std::move(value));
+  } else {
+    parent.value.as_object().emplace_back(std::move(parent.key), std::move(value));
+  }
+  return true;
+}
+
+bool JsonBuilder::open(Json value) {
+  open_.push_back({std::move(value), {}});
+  return true;
+}
+
+bool JsonBuilder::close() {
+  Json value = std::move(open_.back().value);
+  open_.pop_back();
+  return add(std::move(value));
+}
+
 Result<Json> parse_json(std::string_view text, std::string_view what, const JsonLimits& limits) {
-  TreeBuilder builder;
+  JsonBuilder builder;
   PONDER_TRY(parse_json_events(text, what, builder, limits));
   return builder.take();
 }

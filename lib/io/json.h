@@ -96,4 +96,33 @@ class JsonEvents {
 Status parse_json_events(std::string_view text, std::string_view what, JsonEvents& events,
                          const JsonLimits& limits = {});
 
+// Builds the value that the events describe. A reader of a large file passes on the events of the parts it wants as values.
+class JsonBuilder : public JsonEvents {
+ public:
+  bool null() override { return add(Json()); }
+  bool boolean(bool value) override { return add(Json(value)); }
+  bool integer(std::int64_t value) override { return add(Json(value)); }
+  bool number(double value) override { return add(Json(value)); }
+  bool string(std::string& value) override { return add(Json(std::move(value))); }
+  bool start_object() override { return open(Json(Json::Object())); }
+  bool key(std::string& name) override;
+  bool end_object() override;
+  bool start_array() override { return open(Json(Json::Array())); }
+  bool end_array() override { return close(); }
+
+  Json take() { return std::move(root_); }
+
+ private:
+  struct Open {
+    Json value;
+    std::string key;
+  };
+  bool add(Json value);
+  bool open(Json value);
+  bool close();
+
+  Json root_;
+  std::vector<Open> open_;
+};
+
 }  // namespace ponder::core

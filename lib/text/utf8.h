@@ -47,6 +47,19 @@ inline Char next(std::string_view text, std::size_t at) {
   return {code, length, true, false};
 }
 
+inline void append(std::string& out, std::uint32_t code) {
+  const auto put = [&](std::uint32_t byte) { out.push_back(static_cast<char>(byte)); };
+  if (code < 0x80) {
+    put(code);
+  } else if (code < 0x800) {
+    put(0xc0 | code >> 6), put(0x80 | (code & 0x3f));
+  } else if (code < 0x10000) {
+    put(0xe0 | code >> 12), put(0x80 | (code >> 6 & 0x3f)), put(0x80 | (code & 0x3f));
+  } else {
+    put(0xf0 | code >> 18), put(0x80 | (code >> 12 & 0x3f)), put(0x80 | (code >> 6 & 0x3f)), put(0x80 | (code & 0x3f));
+  }
+}
+
 inline std::size_t first_invalid(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
     const Char c = next(text, i);

@@ -1,11 +1,8 @@
 #include "lib/text/pre_tokenizer.h"
 
-#ifdef PONDER_HAVE_PCRE2
-#include <pcre2.h>
-#endif
+#include <algorithm>
 
 #include "lib/base/format.h"
-#include "lib/text/utf8.h"
 
 namespace ponder::core {
 
@@ -14,10 +11,16 @@ namespace {
 // GPT-2's own pattern, which ByteLevel applies when use_regex is true.
 constexpr std::string_view kByteLevelPattern =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+// The joiners belong to \w of Rust's own regex engine, which Whitespace uses, but not to Oniguruma's.
+constexpr std::string_view kWhitespacePattern = R"([\w\x{200c}\x{200d}]+|[^\w\s\x{200c}\x{200d}]+)";
+constexpr std::string_view kPunctuationPattern = R"([!-/:-@\[-`{-~\p{P}])";
 
-bool flag(const Json& object, const char* key, bool missing) {
+Result<bool> flag(const Json& object, const char* key, bool missing) {
   const Json* value = object.find(key);
-  return value && value->is_bool() ? value->as_bool() : missing;
+  if (!value || value->is_null()) return missing;
+  if (!value->is_bool())
+    return fail(Code::bad_file, "tokenizer.json: pre_tokenizer.{} is {}, want true or false", key, value->type_name());
+  return value->as_bool();
 }
 
 std::string type_of(const Json& step) {
@@ -25,105 +28,40 @@ std::string type_of(const Json& step) {
   return type && type->is_string() ? type->as_string() : dump_json(step);
 }
 
-// Blocks in which every character is its own NFC form and combines with nothing before it.
-bool nfc_inert(std::uint32_t c) {
-  return c < 0x300 || (c >= 0x2010 && c <= 0x2027) || (c >= 0x3001 && c <= 0x3029) || (c >= 0x3041 && c <= 0x3096) ||
-         (c >= 0x30a1 && c <= 0x30fa) || (c >= 0x4e00 && c <= 0x9fff) || (c >= 0xac00 && c <= 0xd7a3) ||
-         (c >= 0xff01 && c <= 0xff5e) || (c >= 0x1f300 && c <= 0x1faff) || (c >= 0x400 && c <= 0x482) ||
-         (c >= 0x391 && c <= 0x3c9);
-}
-
 }  // namespace
 
-#ifdef PONDER_HAVE_PCRE2
+Result<PreTokenizer::Behavior> PreTokenizer::behavior_of(const Json& step) {
+  constexpr std::pair<std::string_view, Behavior> kBehaviors[] = {{"Isolated", Behavior::isolated},
+                                                                  {"Removed", Behavior::removed},
+                                                                  {"Contiguous", Behavior::contiguous},
+                                                                  {"MergedWithPrevious", Behavior::merged_with_previous},
+                                                                  {"MergedWithNext", Behavior::merged_with_next}};
+  const Json* name = step.find("behavior");
+  if (!name) return Behavior::isolated;
+  for (const auto& [known, behavior] : kBehaviors)
+    if (name->is_string() && name->as_string() == known) return behavior;
+  return fail(Code::unsupported, "tokenizer.json: pre_tokenizer.behavior is {}", dump_json(*name));
+}
 
-struct PreTokenizer::Pattern {
-  struct Release {
-    void operator()(pcre2_code* code) const { pcre2_code_free(code); }
-    void operator()(pcre2_match_data* data) const { pcre2_match_data_free(data); }
-    void operator()(pcre2_match_context* context) const { pcre2_match_context_free(context); }
-  };
-  std::unique_ptr<pcre2_code, Release> code;
-  std::string source;
-
-  // Matches become pieces of their own, what lies between stays.
-  Status apply(std::string_view text, std::vector<std::string>& out) const {
-    const std::unique_ptr<pcre2_match_data, Release> data(pcre2_match_data_create_from_pattern(code.get(), nullptr));
-    const std::unique_ptr<pcre2_match_context, Release> context(pcre2_match_context_create(nullptr));
-    if (!data || !context) return Status(Code::out_of_memory, "no memory for matching");
-    pcre2_set_match_limit(context.get(), 10'000'000);
-    std::size_t done = 0, at = 0;
-    while (at < text.size()) {
-      const int n = pcre2_match(code.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), at,
-                                PCRE2_NO_UTF_CHECK, data.get(), context.get());
-      if (n == PCRE2_ERROR_NOMATCH) break;
-      if (n < 0) {
-        PCRE2_UCHAR message[128] = {};
-        pcre2_get_error_message(n, message, sizeof message);
-        return fail(Code::unsupported, "pre-tokenizer pattern '{}': {}", source, reinterpret_cast<const char*>(message));
-      }
-      const PCRE2_SIZE* ends = pcre2_get_ovector_pointer(data.get());
-      if (ends[1] == ends[0]) {  // an empty match splits nothing
-        at += utf8::next(text, at).size;
-        continue;
-      }
-      if (ends[0] > done) out.emplace_back(text.substr(done, ends[0] - done));
-      out.emplace_back(text.substr(ends[0], ends[1] - ends[0]));
-      done = at = ends[1];
-    }
-    if (done < text.size()) out.emplace_back(text.substr(done));
-    return {};
-  }
-};
-
-Status PreTokenizer::add_pattern(std::string_view pattern, bool literal) {
-  int error = 0;
-  PCRE2_SIZE offset = 0;
-  auto compiled = std::make_shared<Pattern>();
-  compiled->source = pattern;
-  compiled->code.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
-                                     PCRE2_UTF | PCRE2_UCP | (literal ? PCRE2_LITERAL : 0u), &error, &offset, nullptr));
-  if (!compiled->code) {
-    PCRE2_UCHAR message[128] = {};
-    pcre2_get_error_message(error, message, sizeof message);
-    return fail(Code::bad_file, "tokenizer.json: pattern '{}' at {}: {}", pattern, offset,
-                reinterpret_cast<const char*>(message));
-  }
-  (void)pcre2_jit_compile(compiled->code.get(), PCRE2_JIT_COMPLETE);  // needs executable memory; slower without
-  patterns_.push_back(std::move(compiled));
+Status PreTokenizer::add_pattern(Result<std::shared_ptr<const Pattern>> pattern, Behavior behavior, bool invert) {
+  PONDER_TRY(Status(pattern.status()));
+  steps_.push_back({std::move(pattern).value(), behavior, invert});
   return {};
 }
 
-#else
-
-struct PreTokenizer::Pattern {
-  Status apply(std::string_view, std::vector<std::string>&) const { return {}; }
-};
-
-Status PreTokenizer::add_pattern(std::string_view, bool) {
-  return Status(Code::unsupported,
-                "tokenizer.json: its pre_tokenizer needs regular expressions, and ponder was built with PONDER_PCRE2=OFF");
-}
-
-#endif
-
-Status PreTokenizer::add_normalizer(const Json& step) {
-  if (step.is_null()) return {};
-  const std::string type = type_of(step);
-  if (type == "NFC") {
-    nfc_ = true;
-    return {};
-  }
-  const Json* steps = step.find("normalizers");
-  if (type == "Sequence" && steps && steps->is_array()) {
-    for (const Json& inner : steps->as_array()) PONDER_TRY(add_normalizer(inner));
-    return {};
-  }
-  return fail(Code::unsupported, "tokenizer.json: normalizer {}, want NFC", type);
+Status PreTokenizer::add_split(const Json& step) {
+  PONDER_ASSIGN(const Behavior behavior, behavior_of(step));
+  PONDER_ASSIGN(const bool invert, flag(step, "invert", false));
+  const Json* pattern = step.find("pattern");
+  const Json* regex = pattern ? pattern->find("Regex") : nullptr;
+  const Json* literal = pattern ? pattern->find("String") : nullptr;
+  if (regex && regex->is_string()) return add_pattern(Pattern::regex(regex->as_string()), behavior, invert);
+  if (literal && literal->is_string()) return add_pattern(Pattern::literal(literal->as_string()), behavior, invert);
+  return fail(Code::bad_file, "tokenizer.json: Split pattern {}, want Regex or String",
+              pattern ? dump_json(*pattern) : "missing");
 }
 
 Status PreTokenizer::add_step(const Json& step) {
-  if (step.is_null()) return {};
   const std::string type = type_of(step);
   if (type == "Sequence") {
     const Json* steps = step.find("pretokenizers");
@@ -132,47 +70,108 @@ Status PreTokenizer::add_step(const Json& step) {
     for (const Json& inner : steps->as_array()) PONDER_TRY(add_step(inner));
     return {};
   }
+  if (byte_level_) return fail(Code::unsupported, "tokenizer.json: pre_tokenizer {} behind ByteLevel, want ByteLevel last", type);
   if (type == "ByteLevel") {
-    if (flag(step, "add_prefix_space", false))
-      return Status(Code::unsupported, "tokenizer.json: ByteLevel with add_prefix_space");
-    return flag(step, "use_regex", true) ? add_pattern(kByteLevelPattern, false) : Status();
+    byte_level_ = true;
+    PONDER_ASSIGN(const bool add_prefix_space, flag(step, "add_prefix_space", false));
+    PONDER_ASSIGN(const bool use_regex, flag(step, "use_regex", true));
+    if (add_prefix_space) steps_.push_back({});
+    return use_regex ? add_pattern(Pattern::regex(kByteLevelPattern), Behavior::isolated) : Status();
   }
-  if (type == "Digits" && flag(step, "individual_digits", false)) return add_pattern(R"(\p{N})", false);
-  if (type == "Split") {
-    const Json *pattern = step.find("pattern"), *behavior = step.find("behavior");
-    if (!behavior || !behavior->is_string() || behavior->as_string() != "Isolated" || flag(step, "invert", false))
-      return fail(Code::unsupported, "tokenizer.json: Split {}, want behavior Isolated without invert", dump_json(step));
-    const Json* regex = pattern ? pattern->find("Regex") : nullptr;
-    const Json* literal = pattern ? pattern->find("String") : nullptr;
-    if (regex && regex->is_string()) return add_pattern(regex->as_string(), false);
-    if (literal && literal->is_string()) return add_pattern(literal->as_string(), true);
-    return fail(Code::bad_file, "tokenizer.json: Split pattern {}", pattern ? dump_json(*pattern) : "missing");
+  if (type == "Split") return add_split(step);
+  if (type == "Digits") {
+    PONDER_ASSIGN(const bool individual, flag(step, "individual_digits", false));
+    return add_pattern(Pattern::regex(R"(\p{N})"), individual ? Behavior::isolated : Behavior::contiguous);
   }
+  if (type == "Punctuation") {
+    PONDER_ASSIGN(const Behavior behavior, behavior_of(step));
+    return add_pattern(Pattern::regex(kPunctuationPattern), behavior);
+  }
+  if (type == "WhitespaceSplit") return add_pattern(Pattern::regex(R"(\s)"), Behavior::removed);
+  if (type == "Whitespace") return add_pattern(Pattern::regex(kWhitespacePattern), Behavior::removed, true);
   return fail(Code::unsupported, "tokenizer.json: pre_tokenizer {}", type);
 }
 
-Result<PreTokenizer> PreTokenizer::create(const Json* normalizer, const Json* pre_tokenizer) {
+Result<PreTokenizer> PreTokenizer::create(const Json* pre_tokenizer) {
   PreTokenizer result;
-  if (normalizer) PONDER_TRY(result.add_normalizer(*normalizer));
-  if (pre_tokenizer) PONDER_TRY(result.add_step(*pre_tokenizer));
+  if (pre_tokenizer && !pre_tokenizer->is_null()) PONDER_TRY(result.add_step(*pre_tokenizer));
+  if (!result.byte_level_)
+    return Status(Code::unsupported, "tokenizer.json: pre_tokenizer has no ByteLevel step, and only byte-level BPE is supported");
   return result;
 }
 
-Result<std::vector<std::string>> PreTokenizer::split(std::string_view text) const {
-  if (nfc_)
-    for (std::size_t i = 0; i < text.size();) {
-      const utf8::Char c = utf8::next(text, i);
-      if (!nfc_inert(c.code))
-        return fail(Code::unsupported, "this tokenizer normalises text (NFC), which ponder cannot do yet for U+{:04X}", c.code);
-      i += c.size;
+// `matches` are relative to the piece. Without invert they are the delimiters, with it the gaps between them are.
+void PreTokenizer::apply(const Step& step, TextSpan piece, const std::vector<TextSpan>& matches, std::vector<TextSpan>& out) {
+  const std::size_t first = out.size();  // pieces of this piece
+  bool previous = false;                 // was the last one a delimiter
+  const auto add = [&](std::size_t begin, std::size_t end, bool delimiter) {
+    delimiter ^= step.invert;
+    const TextSpan span{piece.begin + begin, piece.begin + end};
+    bool merge = false;
+    switch (step.behavior) {
+      case Behavior::isolated: break;
+      case Behavior::removed:
+        if (delimiter) return;
+        break;
+      case Behavior::contiguous: merge = delimiter == previous; break;
+      case Behavior::merged_with_previous: merge = delimiter && !previous; break;
+      // Seen from the end: a delimiter joins what follows, unless that is a delimiter too.
+      case Behavior::merged_with_next: merge = previous && !delimiter; break;
     }
-  std::vector<std::string> pieces{std::string(text)}, next;
-  for (const auto& pattern : patterns_) {
-    next.clear();
-    for (const std::string& piece : pieces) PONDER_TRY(pattern->apply(piece, next));
-    pieces.swap(next);
+    if (merge && out.size() > first) out.back().end = span.end;
+    else out.push_back(span);
+    previous = delimiter;
+  };
+  std::size_t done = 0;
+  for (const TextSpan& match : matches) {
+    if (match.begin > done) add(done, match.begin, false);
+    add(match.begin, match.end, true);
+    done = match.end;
   }
-  return pieces;
+  if (const std::size_t size = piece.end - piece.begin; done < size) add(done, size, false);
+}
+
+std::string_view PreTokenizer::prefix(std::string_view text, Scratch& scratch) {
+  std::string out;
+  for (TextSpan& piece : scratch.pieces) {
+    const std::string_view old = text.substr(piece.begin, piece.end - piece.begin);
+    piece.begin = out.size();
+    if (old[0] != ' ') out += ' ';
+    out += old;
+    piece.end = out.size();
+  }
+  scratch.prefixed = std::move(out);
+  return scratch.prefixed;
+}
+
+Result<PreTokenizer::Pieces> PreTokenizer::split(std::string_view text, Scratch& scratch) const {
+  while (scratch.patterns.size() < steps_.size()) {
+    const Step& step = steps_[scratch.patterns.size()];
+    std::unique_ptr<Pattern::Scratch> search;
+    if (step.pattern) {
+      PONDER_ASSIGN(search, step.pattern->make_scratch());
+    }
+    scratch.patterns.push_back(std::move(search));
+  }
+  scratch.pieces.clear();
+  if (!text.empty()) scratch.pieces.push_back({0, text.size()});
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    const Step& step = steps_[i];
+    if (!step.pattern) {
+      text = prefix(text, scratch);
+      continue;
+    }
+    scratch.next.clear();
+    for (const TextSpan& piece : scratch.pieces) {
+      scratch.matches.clear();
+      const std::string_view piece_text = text.substr(piece.begin, piece.end - piece.begin);
+      PONDER_TRY(step.pattern->find_all(piece_text, *scratch.patterns[i], scratch.matches));
+      apply(step, piece, scratch.matches, scratch.next);
+    }
+    std::erase_if(scratch.next, [](const TextSpan& span) { return span.begin == span.end; });
+    scratch.pieces.swap(scratch.next);
+  }
+  return Pieces{text, scratch.pieces};
 }
 
 }  // namespace ponder::core

@@ -56,7 +56,7 @@ class Tokenizer {
   virtual std::optional<TokenId> find(std::string_view text) const = 0;  // an added token by content, or a vocab token by bytes
 
   virtual std::size_t n_ids() const = 0;  // largest id + 1
-  virtual std::optional<TokenId> bos() const = 0;  // from tokenizer_config.json
+  virtual std::optional<TokenId> bos() const = 0;  // from tokenizer_config.json, without its key from the post_processor
   virtual std::optional<TokenId> eos() const = 0;
   virtual bool add_bos() const = 0;
   virtual const std::string& chat_template() const = 0;  // Jinja source of tokenizer_config.json, or empty

@@ -1,5 +1,6 @@
 #include "lib/text/tokenizer_config.h"
 
+#include "lib/base/format.h"
 #include "lib/io/json.h"
 
 namespace ponder::core {
@@ -8,13 +9,20 @@ Result<TokenizerConfig> TokenizerConfig::parse(std::string_view text) {
   TokenizerConfig out;
   if (text.empty()) return out;
   PONDER_ASSIGN(const Json config, parse_json(text, "tokenizer_config.json"));
-  const auto token_text = [&](const char* key) -> std::string {
+  if (!config.is_object()) return fail(Code::bad_file, "tokenizer_config.json: {}, want an object", config.type_name());
+  const auto read_token = [&](const char* key, std::string& token) -> Status {
     const Json* value = config.find(key);
-    if (value && value->is_object()) value = value->find("content");
-    return value && value->is_string() ? value->as_string() : std::string();
+    if (!value) return {};
+    const Json* content = value->is_object() ? value->find("content") : value;
+    if (!content || !(content->is_string() || content->is_null()))
+      return fail(Code::bad_file, "tokenizer_config.json: {} is {}, want a string, an object with content, or null", key,
+                  dump_json(*value));
+    if (content->is_string()) token = content->as_string();
+    return {};
   };
-  out.bos_text = token_text("bos_token");
-  out.eos_text = token_text("eos_token");
+  out.has_bos = config.find("bos_token");
+  PONDER_TRY(read_token("bos_token", out.bos_text));
+  PONDER_TRY(read_token("eos_token", out.eos_text));
   if (const Json* add = config.find("add_bos_token"); add && add->is_bool()) out.add_bos = add->as_bool();
   const Json* chat = config.find("chat_template");
   if (chat && chat->is_string()) out.chat_template = chat->as_string();

@@ -1,6 +1,7 @@
 // tokenizer_config.json: what a tokenizer and a chat template need from it.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -10,7 +11,8 @@ namespace ponder::core {
 
 struct TokenizerConfig {
   std::string bos_text, eos_text;  // empty: none
-  bool add_bos = false;
+  bool has_bos = false;            // bos_token is there, be it null
+  std::optional<bool> add_bos;
   std::string chat_template;       // Jinja source, or empty; of several the one named "default", else the first
 
   static Result<TokenizerConfig> parse(std::string_view text);  // an empty text is an empty object

@@ -21,6 +21,7 @@ Result<std::shared_ptr<const Tokenizer>> load(std::string_view json) { return To
 
 // Vocabulary of single bytes a, b, c and the merges ab, abc.
 constexpr std::string_view kSmall = R"({"added_tokens": [{"id": 9, "content": "<x>", "special": true}],
+  "pre_tokenizer": {"type": "ByteLevel", "use_regex": false},
   "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "c": 2, "ab": 3, "abc": 4}, "merges": ["a b", ["ab", "c"]]}})";
 
 }  // namespace

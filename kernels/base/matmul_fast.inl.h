@@ -2,6 +2,8 @@
 // Lanes are rows of W: a panel of 32 rows is transposed once per block of tokens and stays in L1, and activations are
 // broadcast to it, so that no sum crosses lanes. A unit of a panel is 32 bits: one f32 weight, or a pair of bf16 weights.
 // Order of every sum, whatever the tile: units of a panel ascending, then panels ascending into y.
+// Tried and lost: prefetching the next panel into L2 between two tiles (weights from memory, 24 to 86 tokens: 0.99 to 1.01
+// of the speed without).
 #pragma once
 
 #include "kernels/base/matmul_simd.inl.h"

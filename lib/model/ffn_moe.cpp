@@ -33,7 +33,9 @@ void ffn_moe(const Context& ctx, const Config& config, const MoeWeights& w, std:
   const std::size_t n_experts = w.experts.size(), n_slots = n_rows * top_k;
   const Tensor in = s.normed.rows(0, n_rows), out = s.block_out.rows(0, n_rows);
   const Tensor scores = s.router_scores.rows(0, n_rows);
-  ops::matmul(ctx, scores, in, w.gate);
+  Context exact = ctx;  // a rounded activation could tip the choice between two experts
+  exact.compute = Compute::exact;
+  ops::matmul(exact, scores, in, w.gate);
   ops::for_rows(ctx, n_rows, 8 * n_experts, [&](std::size_t first, std::size_t count) {
     for (std::size_t t = first; t < first + count; ++t)
       route(config, w.e_score_correction_bias, scores.row_span(t), {s.topk_ids + t * top_k, top_k},

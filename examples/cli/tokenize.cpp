@@ -46,16 +46,17 @@ void run(const Options& o) {
   const auto replace = ordered_json::error_handler_t::replace;
   std::string line;
   while (std::getline(std::cin, line)) {
-    if (!o.jsonl) {  // plain text lines
-      ordered_json in;
-      if (o.decode)
-        in["ids"] = parse_ids(line);
-      else
-        in["text"] = line;
-      line = in.dump(-1, ' ', false, replace);
-    }
     ordered_json out;
     try {
+      const bool is_object = o.decode && line.starts_with('{');
+      if (!o.jsonl && !is_object) {  // plain text, or ids separated by commas
+        ordered_json in;
+        if (o.decode)
+          in["ids"] = parse_ids(line);
+        else
+          in["text"] = line;
+        line = in.dump(-1, ' ', false, replace);
+      }
       out = process(tokenizer, o, line);
     } catch (const Failure& e) {
       out["error"] = e.message;

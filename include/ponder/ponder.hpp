@@ -505,6 +505,9 @@ class Session {
   };
   Result<Done> evaluate(std::span<const std::int32_t> ids, std::span<const std::int32_t> mtp_next_ids,
                         std::uint32_t flags, const std::function<bool(const TensorView&)>& on_tensor) {
+    if (!mtp_next_ids.empty() && mtp_next_ids.size() != ids.size())  // the C function reads one per id
+      return Error(PONDER_E_INVALID_ARGUMENT, "mtp_next_ids: " + std::to_string(mtp_next_ids.size()) +
+                                                  " ids, want one for each of " + std::to_string(ids.size()));
     struct Context {
       const std::function<bool(const TensorView&)>* function;
       detail::Kept kept;

@@ -153,8 +153,4 @@ Result<std::shared_ptr<const ChatTemplate>> ChatTemplate::builtin(std::string_vi
   return fail(Code::not_found, "no built-in chat template '{}', want deepseek-v3, deepseek-r1 or r1-distill", name);
 }
 
-Result<std::shared_ptr<const ChatTemplate>> ChatTemplate::parse(std::string_view, const TemplateLimits&) {
-  return Status(Code::unsupported, "Jinja chat templates cannot be rendered yet; use a built-in format");
-}
-
 }  // namespace ponder::core

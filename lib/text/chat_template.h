@@ -31,7 +31,8 @@ struct RenderedChat {
 struct TemplateLimits {
   std::size_t max_steps = 2'000'000;       // evaluated nodes
   std::size_t max_depth = 200;             // of expressions, blocks and macro calls
-  std::size_t max_output_bytes = std::size_t{16} << 20;
+  std::size_t max_output_bytes = std::size_t{16} << 20;   // also of any string on the way
+  std::size_t max_memory_bytes = std::size_t{256} << 20;  // values in use
 };
 
 class ChatTemplate {

@@ -86,6 +86,8 @@ inline Vec rotate_pairs(Vec pairs, const float* cos, const float* sin) {
   return _mm256_fmaddsub_ps(pairs, c, mul(_mm256_permute_ps(pairs, 0xb1), s));
 }
 
+inline Vec from_i8(__m128i bytes) { return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)); }  // the first kLanes
+
 // Storage types. load() reads kLanes elements; fp8 lacks a factor 2^8, which callers put into the scale.
 struct StoredF32 {
   static constexpr std::size_t kBytes = 4;

@@ -85,6 +85,8 @@ inline Vec rotate_pairs(Vec pairs, const float* cos, const float* sin) {
   return _mm512_fmaddsub_ps(pairs, c, mul(_mm512_permute_ps(pairs, 0xb1), s));
 }
 
+inline Vec from_i8(__m128i bytes) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes)); }  // the first kLanes
+
 struct StoredF32 {
   static constexpr std::size_t kBytes = 4;
   static constexpr bool kScaled = false;

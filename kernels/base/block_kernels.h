@@ -1,0 +1,16 @@
+// The kernels of one GGUF block type, as each kernels/<type>/<type>.h declares them.
+#pragma once
+
+#include "kernels/convert/convert.h"
+#include "kernels/matmul_f32/matmul_f32.h"
+#include "kernels/vecmat_f32/vecmat_f32.h"
+
+namespace ponder::kernels {
+
+struct BlockKernels {
+  ToF32Fn* to_f32;
+  MatmulFn* matmul;
+  VecmatFn* vecmat;
+};
+
+}  // namespace ponder::kernels

@@ -1,0 +1,20 @@
+#include "kernels/iq1_s/iq1_s.h"
+
+#include "kernels/base/avx512.inl.h"
+// After the lanes, which it is written in:
+#include "kernels/iq1_s/iq1_s_simd.inl.h"
+
+namespace ponder::kernels {
+
+void iq1_s_to_f32_avx512(float* y, const void* x, std::size_t n) { blocks_to_f32_simd<StoredIq1S>(y, x, n); }
+void matmul_iq1_s_avx512(float* y, std::size_t y_stride, const float* x, std::size_t x_stride, const WeightMatrix* w,
+                         std::size_t n_tokens, std::size_t row_begin, std::size_t row_end, std::size_t n_in) {
+  matmul_blocks<StoredIq1S>(y, y_stride, x, x_stride, *w, n_tokens, row_begin, row_end, n_in);
+}
+void vecmat_iq1_s_avx512(float* y, std::size_t y_stride, const float* x, std::size_t x_stride, const WeightMatrix* w,
+                         std::size_t n_tokens, std::size_t n_rows, std::size_t col_begin, std::size_t col_end,
+                         int accumulate) {
+  vecmat_blocks<StoredIq1S>(y, y_stride, x, x_stride, *w, n_tokens, n_rows, col_begin, col_end, accumulate);
+}
+
+}  // namespace ponder::kernels

@@ -1,0 +1,41 @@
+#include "kernels/iq3_s/iq3_s.h"
+
+namespace ponder::kernels {
+
+ImplList<ToF32Fn> iq3_s_to_f32_impls() {
+  static constexpr Impl<ToF32Fn> list[] = {
+#ifdef PONDER_HAVE_AVX512
+      {Isa::avx512, iq3_s_to_f32_avx512},
+#endif
+#ifdef PONDER_HAVE_AVX2
+      {Isa::avx2, iq3_s_to_f32_avx2},
+#endif
+      {Isa::ref, iq3_s_to_f32_ref}};
+  return {list, sizeof list / sizeof list[0]};
+}
+
+ImplList<MatmulFn> matmul_iq3_s_impls() {
+  static constexpr Impl<MatmulFn> list[] = {
+#ifdef PONDER_HAVE_AVX512
+      {Isa::avx512, matmul_iq3_s_avx512},
+#endif
+#ifdef PONDER_HAVE_AVX2
+      {Isa::avx2, matmul_iq3_s_avx2},
+#endif
+      {Isa::ref, matmul_iq3_s_ref}};
+  return {list, sizeof list / sizeof list[0]};
+}
+
+ImplList<VecmatFn> vecmat_iq3_s_impls() {
+  static constexpr Impl<VecmatFn> list[] = {
+#ifdef PONDER_HAVE_AVX512
+      {Isa::avx512, vecmat_iq3_s_avx512},
+#endif
+#ifdef PONDER_HAVE_AVX2
+      {Isa::avx2, vecmat_iq3_s_avx2},
+#endif
+      {Isa::ref, vecmat_iq3_s_ref}};
+  return {list, sizeof list / sizeof list[0]};
+}
+
+}  // namespace ponder::kernels

@@ -1,0 +1,33 @@
+#include "kernels/base/block_scalar.inl.h"
+#include "kernels/base/iq4_values.inl.h"
+#include "kernels/iq4_nl/iq4_nl.h"
+
+namespace ponder::kernels {
+
+namespace {
+
+struct BlockIq4Nl {
+  static constexpr std::size_t kElements = 32, kBytes = 18;
+  static void decode(float* y, const unsigned char* block) {
+    const float d = half_at(block);
+    for (std::size_t i = 0; i < 16; ++i) {
+      y[i] = d * static_cast<float>(kIq4Values[block[2 + i] & 0xf]);
+      y[i + 16] = d * static_cast<float>(kIq4Values[block[2 + i] >> 4]);
+    }
+  }
+};
+
+}  // namespace
+
+void iq4_nl_to_f32_ref(float* y, const void* x, std::size_t n) { blocks_to_f32<BlockIq4Nl>(y, x, n); }
+void matmul_iq4_nl_ref(float* y, std::size_t y_stride, const float* x, std::size_t x_stride, const WeightMatrix* w,
+                       std::size_t n_tokens, std::size_t row_begin, std::size_t row_end, std::size_t n_in) {
+  matmul_blocks_reference<BlockIq4Nl>(y, y_stride, x, x_stride, *w, n_tokens, row_begin, row_end, n_in);
+}
+void vecmat_iq4_nl_ref(float* y, std::size_t y_stride, const float* x, std::size_t x_stride, const WeightMatrix* w,
+                       std::size_t n_tokens, std::size_t n_rows, std::size_t col_begin, std::size_t col_end,
+                       int accumulate) {
+  vecmat_blocks_reference<BlockIq4Nl>(y, y_stride, x, x_stride, *w, n_tokens, n_rows, col_begin, col_end, accumulate);
+}
+
+}  // namespace ponder::kernels

@@ -1,0 +1,41 @@
+#include "kernels/q3_k/q3_k.h"
+
+namespace ponder::kernels {
+
+ImplList<ToF32Fn> q3_k_to_f32_impls() {
+  static constexpr Impl<ToF32Fn> list[] = {
+#ifdef PONDER_HAVE_AVX512
+      {Isa::avx512, q3_k_to_f32_avx512},
+#endif
+#ifdef PONDER_HAVE_AVX2
+      {Isa::avx2, q3_k_to_f32_avx2},
+#endif
+      {Isa::ref, q3_k_to_f32_ref}};
+  return {list, sizeof list / sizeof list[0]};
+}
+
+ImplList<MatmulFn> matmul_q3_k_impls() {
+  static constexpr Impl<MatmulFn> list[] = {
+#ifdef PONDER_HAVE_AVX512
+      {Isa::avx512, matmul_q3_k_avx512},
+#endif
+#ifdef PONDER_HAVE_AVX2
+      {Isa::avx2, matmul_q3_k_avx2},
+#endif
+      {Isa::ref, matmul_q3_k_ref}};
+  return {list, sizeof list / sizeof list[0]};
+}
+
+ImplList<VecmatFn> vecmat_q3_k_impls() {
+  static constexpr Impl<VecmatFn> list[] = {
+#ifdef PONDER_HAVE_AVX512
+      {Isa::avx512, vecmat_q3_k_avx512},
+#endif
+#ifdef PONDER_HAVE_AVX2
+      {Isa::avx2, vecmat_q3_k_avx2},
+#endif
+      {Isa::ref, vecmat_q3_k_ref}};
+  return {list, sizeof list / sizeof list[0]};
+}
+
+}  // namespace ponder::kernels

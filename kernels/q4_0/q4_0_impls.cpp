@@ -1,0 +1,41 @@
+#include "kernels/q4_0/q4_0.h"
+
+namespace ponder::kernels {
+
+ImplList<ToF32Fn> q4_0_to_f32_impls() {
+  static constexpr Impl<ToF32Fn> list[] = {
+#ifdef PONDER_HAVE_AVX512
+      {Isa::avx512, q4_0_to_f32_avx512},
+#endif
+#ifdef PONDER_HAVE_AVX2
+      {Isa::avx2, q4_0_to_f32_avx2},
+#endif
+      {Isa::ref, q4_0_to_f32_ref}};
+  return {list, sizeof list / sizeof list[0]};
+}
+
+ImplList<MatmulFn> matmul_q4_0_impls() {
+  static constexpr Impl<MatmulFn> list[] = {
+#ifdef PONDER_HAVE_AVX512
+      {Isa::avx512, matmul_q4_0_avx512},
+#endif
+#ifdef PONDER_HAVE_AVX2
+      {Isa::avx2, matmul_q4_0_avx2},
+#endif
+      {Isa::ref, matmul_q4_0_ref}};
+  return {list, sizeof list / sizeof list[0]};
+}
+
+ImplList<VecmatFn> vecmat_q4_0_impls() {
+  static constexpr Impl<VecmatFn> list[] = {
+#ifdef PONDER_HAVE_AVX512
+      {Isa::avx512, vecmat_q4_0_avx512},
+#endif
+#ifdef PONDER_HAVE_AVX2
+      {Isa::avx2, vecmat_q4_0_avx2},
+#endif
+      {Isa::ref, vecmat_q4_0_ref}};
+  return {list, sizeof list / sizeof list[0]};
+}
+
+}  // namespace ponder::kernels

@@ -1,0 +1,41 @@
+#include "kernels/q5_0/q5_0.h"
+
+namespace ponder::kernels {
+
+ImplList<ToF32Fn> q5_0_to_f32_impls() {
+  static constexpr Impl<ToF32Fn> list[] = {
+#ifdef PONDER_HAVE_AVX512
+      {Isa::avx512, q5_0_to_f32_avx512},
+#endif
+#ifdef PONDER_HAVE_AVX2
+      {Isa::avx2, q5_0_to_f32_avx2},
+#endif
+      {Isa::ref, q5_0_to_f32_ref}};
+  return {list, sizeof list / sizeof list[0]};
+}
+
+ImplList<MatmulFn> matmul_q5_0_impls() {
+  static constexpr Impl<MatmulFn> list[] = {
+#ifdef PONDER_HAVE_AVX512
+      {Isa::avx512, matmul_q5_0_avx512},
+#endif
+#ifdef PONDER_HAVE_AVX2
+      {Isa::avx2, matmul_q5_0_avx2},
+#endif
+      {Isa::ref, matmul_q5_0_ref}};
+  return {list, sizeof list / sizeof list[0]};
+}
+
+ImplList<VecmatFn> vecmat_q5_0_impls() {
+  static constexpr Impl<VecmatFn> list[] = {
+#ifdef PONDER_HAVE_AVX512
+      {Isa::avx512, vecmat_q5_0_avx512},
+#endif
+#ifdef PONDER_HAVE_AVX2
+      {Isa::avx2, vecmat_q5_0_avx2},
+#endif
+      {Isa::ref, vecmat_q5_0_ref}};
+  return {list, sizeof list / sizeof list[0]};
+}
+
+}  // namespace ponder::kernels

@@ -29,7 +29,34 @@ kernels::WeightMatrix view(const Weight& w, std::size_t row_stride_bytes) {
   return {w.data + w.first_row * row_stride_bytes, row_stride_bytes, w.scale_inv, w.n_scale_cols(), w.first_row};
 }
 
+// Null for types that are no GGUF blocks.
+const kernels::BlockKernels* block_kernels(const Context& ctx, DType type) {
+  const kernels::Table& t = *ctx.kernels;
+  switch (type) {
+    case DType::q4_0: return &t.q4_0;
+    case DType::q4_1: return &t.q4_1;
+    case DType::q5_0: return &t.q5_0;
+    case DType::q5_1: return &t.q5_1;
+    case DType::q8_0: return &t.q8_0;
+    case DType::q2_k: return &t.q2_k;
+    case DType::q3_k: return &t.q3_k;
+    case DType::q4_k: return &t.q4_k;
+    case DType::q5_k: return &t.q5_k;
+    case DType::q6_k: return &t.q6_k;
+    case DType::iq4_nl: return &t.iq4_nl;
+    case DType::iq4_xs: return &t.iq4_xs;
+    case DType::iq3_xxs: return &t.iq3_xxs;
+    case DType::iq3_s: return &t.iq3_s;
+    case DType::iq2_xxs: return &t.iq2_xxs;
+    case DType::iq2_xs: return &t.iq2_xs;
+    case DType::iq2_s: return &t.iq2_s;
+    case DType::iq1_s: return &t.iq1_s;
+    case DType::iq1_m: return &t.iq1_m;
+    default: return nullptr;
+  }
+}
 kernels::MatmulFn* matmul_kernel(const Context& ctx, DType type) {
+  if (const kernels::BlockKernels* block = block_kernels(ctx, type)) return block->matmul;
   switch (type) {
     case DType::f16: return ctx.kernels->matmul_f16;
     case DType::bf16: return ctx.kernels->matmul_bf16;
@@ -43,6 +70,7 @@ kernels::MatmulFn* fast_kernel(const Context& ctx, DType type, std::size_t n_tok
   return type == DType::bf16 ? ctx.kernels->matmul_bf16_fast : type == DType::f8_e4m3 ? ctx.kernels->matmul_fp8_fast : nullptr;
 }
 kernels::VecmatFn* vecmat_kernel(const Context& ctx, DType type) {
+  if (const kernels::BlockKernels* block = block_kernels(ctx, type)) return block->vecmat;
   switch (type) {
     case DType::f16: return ctx.kernels->vecmat_f16;
     case DType::bf16: return ctx.kernels->vecmat_bf16;
@@ -191,7 +219,9 @@ void add_rms_norm(const Context& ctx, const Tensor& y, const Tensor& x, const Te
 void embed(const Context& ctx, const Tensor& y, const Weight& w, std::span<const std::int32_t> ids) {
   for (std::size_t t = 0; t < ids.size(); ++t) {
     const std::byte* row = w.data + static_cast<std::size_t>(ids[t]) * w.row_stride_bytes();
-    if (w.type == DType::bf16)
+    if (const kernels::BlockKernels* block = block_kernels(ctx, w.type))
+      block->to_f32(y.row(t), row, w.n_in);
+    else if (w.type == DType::bf16)
       ctx.kernels->bf16_to_f32(y.row(t), row, w.n_in);
     else if (w.type == DType::f16)
       ctx.kernels->f16_to_f32(y.row(t), row, w.n_in);

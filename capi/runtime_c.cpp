@@ -94,6 +94,7 @@ ponder_status PONDER_CALL ponder_runtime_create(const ponder_runtime_params* par
           static_cast<core::LogLevel>(least - 1));
     }
     shared->kernels = kernels::make_table(cap);
+    if (cap >= kernels::Isa::avx512bf16) shared->onednn = core::ops::Onednn::load_if_faster();
     PONDER_ASSIGN(shared->pool, core::ThreadPool::create(p.n_threads));
     const core::Log& log = shared->log;
     if (log.wants(core::LogLevel::info))

@@ -45,3 +45,5 @@ if(NOT PONDER_PCRE2 STREQUAL "OFF")
     message(FATAL_ERROR "PONDER_PCRE2=ON, but pcre2.h or libpcre2-8.a was not found (Debian: libpcre2-dev)")
   endif()
 endif()
+
+include(onednn)

@@ -6,6 +6,7 @@
 
 #include "kernels/base/table.h"
 #include "lib/base/thread_pool.h"
+#include "lib/ops/onednn.h"
 
 namespace ponder::core {
 
@@ -25,6 +26,7 @@ struct Context {
   int max_threads = 0;  // 0: all of the pool
   Compute compute = Compute::exact;
   const std::atomic<bool>* cancel = nullptr;
+  const ops::Onednn* onednn = nullptr;  // fast compute: takes large products with bf16 weights where it is not null
 
   bool cancelled() const { return cancel && cancel->load(std::memory_order_relaxed); }
 };

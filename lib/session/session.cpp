@@ -61,7 +61,8 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Runtime> 
   PONDER_TRY(resolve(model->config(), st.params));
   st.runtime = std::move(runtime);
   st.model = std::move(model);
-  st.ctx = {&st.runtime->kernels, st.runtime->pool.get(), params.n_threads, params.compute, &st.cancel};
+  st.ctx = {&st.runtime->kernels, st.runtime->pool.get(), params.n_threads, params.compute, &st.cancel,
+            st.runtime->onednn.get()};
   const Config& config = st.model->config();
   const KvLayout layout{static_cast<std::size_t>(config.num_hidden_layers),
                         static_cast<std::size_t>(config.kv_row_elements()), st.params.kv_type};

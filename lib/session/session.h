@@ -76,6 +76,7 @@ struct SessionStats {
 struct Runtime {
   kernels::Table kernels;
   std::shared_ptr<ThreadPool> pool;
+  std::shared_ptr<const ops::Onednn> onednn;  // may be null
 };
 
 // Bytes that a session will reserve, beside the model's weights.

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <string>
 
 #include "lib/io/file_source.h"
@@ -18,6 +19,7 @@ struct Way {
   std::size_t chunk = 512;
   bool bf16_dots = false;  // take the kernels that round activations, also where they are the slower ones
   int n_threads = 2;
+  std::shared_ptr<const ops::Onednn> onednn = nullptr;
 };
 
 std::shared_ptr<const Model> load(const std::string& name) {
@@ -48,6 +50,7 @@ std::vector<float> logits(const Model& model, const std::vector<TokenId>& ids, c
   ctx.kernels = &table;
   ctx.pool = pool.get();
   ctx.compute = way.compute;
+  ctx.onednn = way.onednn.get();
   Forward forward =
       Forward::create(model, ctx, {.max_rows = way.chunk, .max_logits_rows = way.chunk, .mla_form = way.mla_form}).value();
   const Config& c = model.config();
@@ -129,4 +132,30 @@ TEST_CASE("fast compute: the same bits for any number of threads") {
     const auto one = logits(*model, ids, {.compute = Compute::fast, .n_threads = 1});
     for (int n_threads : {2, 4}) CHECK((logits(*model, ids, {.compute = Compute::fast, .n_threads = n_threads}) == one));
   }
+}
+
+#ifdef PONDER_ONEDNN_FOLDER
+TEST_CASE("oneDNN module: a bf16 prefill with it is within the error of fast compute, and it is used") {
+  ::setenv("PONDER_BACKEND_DIR", PONDER_ONEDNN_FOLDER, 1);
+  const auto module = ops::Onednn::load();
+  REQUIRE_MESSAGE(module.ok(), module.status().message());
+  for (const char* name : {"v2lite-tiny", "qwen2-tiny", "llama3-tiny"}) {
+    CAPTURE(name);
+    const auto model = load(name);
+    const auto ids = random_ids(*model, 250);
+    const auto own = logits(*model, ids, {.compute = Compute::fast});
+    const auto with = logits(*model, ids, {.compute = Compute::fast, .onednn = *module});
+    CHECK(relative_rms(with, own) <= 0.02);
+    // Where oneDNN has no bf16 (CPUs without AVX-512 BF16) our kernels do it, with the same bits as without the module.
+    if (kernels::isa_supported(kernels::Isa::avx512bf16)) CHECK((with != own));
+    CHECK((logits(*model, ids, {.onednn = *module}) == logits(*model, ids, {})));  // exact compute never uses it
+  }
+}
+#endif
+
+TEST_CASE("oneDNN module: a missing one is a status, not a failure, and never the current directory is searched") {
+  ::setenv("PONDER_BACKEND_DIR", ".", 1);
+  CHECK(ops::Onednn::load().status().code() == Code::not_found);
+  ::setenv("PONDER_BACKEND_DIR", "/nonexistent", 1);
+  CHECK(ops::Onednn::load().status().code() == Code::not_found);
 }

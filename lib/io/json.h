@@ -21,6 +21,12 @@ class Json {
   using Object = std::vector<Member>;  // file order; a repeated key keeps the last value, at its first place
 
   Json() = default;  // null
+  // Not the variant's own copy constructor: when copying an alternative throws, libstdc++ 12 goes on to destroy it, as it
+  // holds that none of these can leave the variant without a value.
+  Json(const Json& other) { value_ = other.value_; }
+  Json(Json&&) noexcept = default;
+  Json& operator=(const Json&) = default;
+  Json& operator=(Json&&) noexcept = default;
   Json(std::nullptr_t) {}
   Json(bool value) : value_(value) {}
   Json(std::int64_t value) : value_(value) {}

@@ -97,10 +97,28 @@ constexpr int kJobShift = 19;
 
 std::uint64_t job_of(std::uint64_t gate) { return gate >> kJobShift; }
 
+// A loop that the host's executor runs: as many lanes as threads, each taking tasks until none is left.
+struct Lanes {
+  ThreadPool::Task task;
+  void* context;
+  std::size_t n_tasks;
+  std::atomic<std::size_t> next_task{0};
+
+  static void run(void* lanes, std::size_t) {
+    auto& self = *static_cast<Lanes*>(lanes);
+    for (;;) {
+      const std::size_t i = self.next_task.fetch_add(1, std::memory_order_relaxed);
+      if (i >= self.n_tasks) return;
+      self.task(self.context, i);
+    }
+  }
+};
+
 }  // namespace
 
 struct ThreadPool::State {
   int n_threads = 1;
+  Hooks hooks;
   long process = 0;
   std::vector<std::thread> workers;
 
@@ -178,7 +196,7 @@ struct ThreadPool::State {
 
 ThreadPool::ThreadPool() = default;
 
-Result<std::unique_ptr<ThreadPool>> ThreadPool::create(int n_threads) {
+Result<std::unique_ptr<ThreadPool>> ThreadPool::create(int n_threads, const Hooks& hooks) {
   if (n_threads < 0 || n_threads > kMaxThreads)
     return Status(Code::invalid_argument, "n_threads is " + std::to_string(n_threads) + ", want 0 to " +
                                               std::to_string(kMaxThreads));
@@ -187,11 +205,17 @@ Result<std::unique_ptr<ThreadPool>> ThreadPool::create(int n_threads) {
   pool->state_ = std::make_unique<State>();
   State& state = *pool->state_;
   state.n_threads = n_threads;
+  state.hooks = hooks;
   state.process = process_id();
+  if (hooks.executor) return pool;
   state.workers.reserve(static_cast<std::size_t>(n_threads - 1));
   const SignalsBlocked blocked;
   try {
-    for (int i = 1; i < n_threads; ++i) state.workers.emplace_back([&state] { state.work(); });
+    for (int i = 1; i < n_threads; ++i)
+      state.workers.emplace_back([&state, i] {
+        if (state.hooks.on_start) state.hooks.on_start(state.hooks.on_start_data, i);
+        state.work();
+      });
   } catch (const std::system_error& error) {
     return Status(Code::out_of_memory, "cannot start thread " + std::to_string(state.workers.size() + 2) + " of " +
                                            std::to_string(n_threads) + ": " + error.code().message());
@@ -215,6 +239,12 @@ int ThreadPool::n_threads() const { return state_->n_threads; }
 void ThreadPool::parallel_for(std::size_t n_tasks, Task task, void* context, int max_threads) {
   State& s = *state_;
   const int n_threads = max_threads > 0 ? std::min(max_threads, s.n_threads) : s.n_threads;
+  if (s.hooks.executor && n_tasks > 1 && n_threads > 1) {
+    Lanes lanes{task, context, n_tasks};
+    s.hooks.executor(s.hooks.executor_data, std::min<std::size_t>(static_cast<std::size_t>(n_threads), n_tasks), Lanes::run,
+                     &lanes);
+    return;
+  }
   if (n_tasks <= 1 || n_threads <= 1 || s.process != process_id() || s.busy.exchange(true, std::memory_order_acquire)) {
     for (std::size_t i = 0; i < n_tasks; ++i) task(context, i);
     return;

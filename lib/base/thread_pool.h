@@ -15,8 +15,21 @@ namespace ponder::core {
 
 class ThreadPool {
  public:
+  using Task = void (*)(void* context, std::size_t index);
+
+  // How the host takes part. on_start runs on each worker when it starts (name, affinity, priority). With an executor
+  // there are no workers: it runs task(context, i) once for every i in [0, n_tasks), n_tasks at most n_threads, on
+  // threads of the host, and returns when all are done; several threads may call it at once. Neither may throw.
+  struct Hooks {
+    void (*on_start)(void* user_data, int index) = nullptr;  // index from 1; the calling threads are not told
+    void* on_start_data = nullptr;
+    void (*executor)(void* user_data, std::size_t n_tasks, Task task, void* context) = nullptr;
+    void* executor_data = nullptr;
+  };
+
   // n_threads counts the calling thread: 1 starts no worker. 0 means one per available core.
-  static Result<std::unique_ptr<ThreadPool>> create(int n_threads);
+  static Result<std::unique_ptr<ThreadPool>> create(int n_threads) { return create(n_threads, Hooks()); }
+  static Result<std::unique_ptr<ThreadPool>> create(int n_threads, const Hooks& hooks);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -25,7 +38,6 @@ class ThreadPool {
 
   // Runs task(context, i) for every i in [0, n_tasks) and returns when all are done. Tasks must not throw and must not
   // call parallel_for. Allocates nothing. `max_threads` > 0 lowers the number of threads for this call.
-  using Task = void (*)(void* context, std::size_t index);
   void parallel_for(std::size_t n_tasks, Task task, void* context, int max_threads = 0);
 
   // The same for a callable: pool.parallel_for(n, [&](std::size_t i) { ... });

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <thread>
 #include <vector>
@@ -114,3 +115,42 @@ TEST_CASE("thread pool: after fork the child runs its loops on its own thread") 
   CHECK(runs_every_task_once(**pool, 100));
 }
 #endif
+
+TEST_CASE("thread pool: the host's executor gets at most n_threads lanes and every task runs once") {
+  struct Host {
+    std::size_t n_calls = 0, most_lanes = 0;
+    static void run(void* user, std::size_t n_tasks, ThreadPool::Task task, void* context) {
+      auto& host = *static_cast<Host*>(user);
+      ++host.n_calls;
+      host.most_lanes = std::max(host.most_lanes, n_tasks);
+      std::vector<std::thread> threads;
+      for (std::size_t i = 0; i < n_tasks; ++i) threads.emplace_back([=] { task(context, n_tasks - 1 - i); });
+      for (std::thread& thread : threads) thread.join();
+    }
+  } host;
+  ThreadPool::Hooks hooks;
+  hooks.executor = Host::run;
+  hooks.executor_data = &host;
+  auto pool = ThreadPool::create(3, hooks);
+  REQUIRE(pool.ok());
+  for (std::size_t n_tasks : {0, 1, 2, 3, 100}) CHECK(runs_every_task_once(**pool, n_tasks));
+  CHECK(host.n_calls == 3);  // none for no task and for one
+  CHECK(host.most_lanes == 3);
+  CHECK(runs_every_task_once(**pool, 100, 2));
+  CHECK(host.n_calls == 4);
+}
+
+TEST_CASE("thread pool: the host is told of each thread that starts") {
+  struct Seen {
+    std::atomic<int> sum{0};
+    static void started(void* user, int index) { static_cast<Seen*>(user)->sum += index; }
+  } seen;
+  ThreadPool::Hooks hooks;
+  hooks.on_start = Seen::started;
+  hooks.on_start_data = &seen;
+  {
+    auto pool = ThreadPool::create(4, hooks);
+    REQUIRE(pool.ok());
+  }
+  CHECK(seen.sum == 1 + 2 + 3);
+}

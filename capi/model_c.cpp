@@ -135,7 +135,8 @@ ponder_status PONDER_CALL ponder_model_random(ponder_runtime* runtime, const cha
     else if (name == "fp8") type = core::DType::f8_e4m3;
     else if (name != "f32") return core::fail(Code::invalid_argument, "dtype is '{}', want f32, f16, bf16 or fp8", name);
     if (n_layers < 0) return core::fail(Code::invalid_argument, "n_layers: {}, want 0 or more", n_layers);
-    PONDER_ASSIGN(const Json config, core::parse_json({config_json, config_json_len}, "config_json"));
+    Json config;
+    PONDER_TRY(capi::parse_argument("config_json", config_json, config_json_len, config));
     PONDER_ASSIGN(auto model, core::Model::random(config, type, n_layers, seed));
     *out_model = new ponder_model{std::move(model)};
     return {};

@@ -95,11 +95,13 @@ ponder_status PONDER_CALL ponder_runtime_create(const ponder_runtime_params* par
     }
     shared->kernels = kernels::make_table(cap);
     if (cap >= kernels::Isa::avx512bf16) shared->onednn = core::ops::Onednn::load_if_faster();
-    PONDER_ASSIGN(shared->pool, core::ThreadPool::create(p.n_threads));
+    PONDER_ASSIGN(shared->pool, core::ThreadPool::create(p.n_threads, {p.on_thread_start, p.thread_user_data, p.executor,
+                                                                       p.executor_user_data}));
     const core::Log& log = shared->log;
     if (log.wants(core::LogLevel::info))
-      log.write(core::LogLevel::info, fmt::format("ponder {}: {} kernels, {} threads", PONDER_VERSION_STRING,
-                                                  kernels::isa_name(shared->kernels.isa), shared->pool->n_threads()));
+      log.write(core::LogLevel::info, fmt::format("ponder {}: {} kernels, {} threads, {} oneDNN", PONDER_VERSION_STRING,
+                                                  kernels::isa_name(shared->kernels.isa), shared->pool->n_threads(),
+                                                  shared->onednn ? "with" : "without"));
     *out_runtime = new ponder_runtime{std::move(shared)};
     return {};
   });

@@ -46,11 +46,11 @@ Status check_event(const ponder_token_event* out_event) {
 // Marks several sessions as in use; those already marked are given back when one is refused.
 class AllInUse {
  public:
+  explicit AllInUse(std::size_t n_sessions) { marked_.reserve(n_sessions); }  // so that add() cannot fail half-way
   ~AllInUse() {
     for (const ponder_session* session : marked_) session->busy.store(false, std::memory_order_release);
   }
   Status add(const ponder_session* session, std::size_t index) {
-    marked_.reserve(marked_.size() + 1);
     if (!session->busy.exchange(true, std::memory_order_acquire)) {
       marked_.push_back(session);
       return {};
@@ -106,7 +106,7 @@ ponder_status PONDER_CALL ponder_session_next_batch(ponder_session* const* sessi
       if (event_at(i)->struct_size != stride)
         return core::fail(Code::invalid_argument, "events[{}].struct_size is {}, want that of events[0], {}", i,
                           event_at(i)->struct_size, stride);
-    AllInUse in_use;
+    AllInUse in_use(n_sessions);
     std::vector<Session*> list(n_sessions);
     for (std::size_t i = 0; i < n_sessions; ++i) {
       if (!sessions[i]) return core::fail(Code::invalid_argument, "sessions[{}] must not be NULL", i);

@@ -1,7 +1,6 @@
 // Sessions: fork, rewind, save and restore; what is in them and what they think of it.
 #include "capi/session_call.h"
 #include "lib/base/format.h"
-#include "lib/io/mapped_file.h"
 
 namespace {
 
@@ -67,8 +66,7 @@ ponder_status PONDER_CALL ponder_session_save_file(const ponder_session* session
                                                    ponder_error* err) noexcept {
   return capi::on_session(session, err, [&](Session& s) -> Status {
     PONDER_TRY(capi::need({{"path", path}}));
-    PONDER_ASSIGN(const std::string state, s.save());
-    return core::write_file(capi::to_path(path), std::as_bytes(std::span(state)));
+    return s.save_file(capi::to_path(path));
   });
 }
 
@@ -84,8 +82,7 @@ ponder_status PONDER_CALL ponder_session_restore_file(ponder_session* session, c
                                                       ponder_error* err) noexcept {
   return capi::on_session(session, err, [&](Session& s) -> Status {
     PONDER_TRY(capi::need({{"path", path}}));
-    PONDER_ASSIGN(const auto file, core::MappedFile::open(capi::to_path(path)));
-    return s.restore(file->text()).with_prefix(file->name());
+    return s.restore_file(capi::to_path(path));
   });
 }
 

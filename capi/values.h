@@ -18,6 +18,9 @@ ponder_generate_params to_c(const core::GenerateParams& params, ponder_session* 
 core::Status memory_files(const ponder_memory_file* files, std::size_t n_files,
                           std::shared_ptr<const core::FileSource>& out);
 
+// Broken JSON from the caller is an invalid_argument, not a bad_file.
+core::Status parse_argument(const char* name, const char* text, std::size_t size, core::Json& out);
+
 // messages_json in both of its forms, and kwargs_json.
 struct Conversation {
   core::Json messages, tools, kwargs;

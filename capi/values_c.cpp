@@ -150,9 +150,6 @@ Status memory_files(const ponder_memory_file* files, std::size_t n_files, std::s
   return {};
 }
 
-namespace {
-
-// Broken JSON from the caller is an argument, not a file.
 Status parse_argument(const char* name, const char* text, std::size_t size, core::Json& out) {
   core::Result<core::Json> json = core::parse_json({text ? text : "", size}, name);
   if (json.ok()) {
@@ -162,8 +159,6 @@ Status parse_argument(const char* name, const char* text, std::size_t size, core
   const Code code = json.status().code() == Code::bad_file ? Code::invalid_argument : json.status().code();
   return {code, json.status().message()};
 }
-
-}  // namespace
 
 Status read_conversation(const char* messages_json, std::size_t messages_json_len, const char* kwargs_json,
                          std::size_t kwargs_json_len, std::uint32_t flags, Conversation& out) {

@@ -24,7 +24,7 @@
  *            second call at the same time, also from within a callback, is PONDER_E_STATE.
  *   Calls    back into the host run on the calling thread, return 0 to go on and anything else to stop (the call then
  *   back     returns PONDER_E_CANCELLED), must not throw, and may call no function on the session but
- *            ponder_session_cancel. Only the log may be called on any thread.
+ *            ponder_session_cancel. Only the log, thread and executor functions may run on other threads.
  *   Host     the library never aborts, exits, prints, throws across this boundary, or touches signal handlers, locale
  *            or floating-point modes. A child of fork() may use what was created before it, on one thread.
  *   Since    0.1 for everything. What is marked experimental may still change.
@@ -62,8 +62,8 @@ typedef int32_t ponder_status; /* callers expect values that are not listed here
 #define PONDER_E_TEMPLATE -11         /* a chat template failed or ran into its limits */
 #define PONDER_E_NUMERIC -12          /* NaN or infinity where a finite number was needed */
 #define PONDER_E_BUFFER_TOO_SMALL -13
-#define PONDER_E_CALLBACK -14         /* a callback gave something unusable */
-#define PONDER_E_DEVICE -15
+#define PONDER_E_CALLBACK -14         /* not used yet */
+#define PONDER_E_DEVICE -15           /* not used yet */
 #define PONDER_E_INTERNAL -100
 
 /* Caller-owned; frozen at 512 bytes. message is NUL-terminated UTF-8, cut at a character border; empty without error. */
@@ -103,6 +103,17 @@ typedef int32_t ponder_log_level;
 typedef void(PONDER_CALL* ponder_log_fn)(void* user_data, ponder_log_level level, const char* message,
                                          size_t message_len);
 
+/*
+ * The host's own threads instead of the runtime's. Runs task(task_data, i) once for every i in [0, n_tasks), on any
+ * threads, also the calling one, and returns when all are done. n_tasks is at most n_threads of the runtime. Several
+ * threads may call it at once; it is called several times in each layer, so waking a thread must be cheap.
+ */
+typedef void(PONDER_CALL* ponder_task_fn)(void* task_data, size_t index);
+typedef void(PONDER_CALL* ponder_executor_fn)(void* user_data, size_t n_tasks, ponder_task_fn task, void* task_data);
+
+/* Runs on each compute thread that the runtime starts, index from 1: to set its name, affinity or priority. */
+typedef void(PONDER_CALL* ponder_thread_fn)(void* user_data, int32_t index);
+
 typedef struct ponder_runtime_params {
   uint32_t struct_size;
   int32_t n_threads;          /* compute threads, the calling one included; 0: one per available core */
@@ -112,6 +123,10 @@ typedef struct ponder_runtime_params {
   void* log_user_data;
   ponder_log_level log_level; /* least level that is sent */
   uint32_t flags;             /* none yet */
+  ponder_thread_fn on_thread_start; /* may be NULL */
+  void* thread_user_data;
+  ponder_executor_fn executor; /* NULL: threads of the runtime's own. Used as long as anything made with it lives */
+  void* executor_user_data;
 } ponder_runtime_params;
 
 static inline ponder_runtime_params ponder_runtime_params_default(void) {
@@ -398,7 +413,8 @@ typedef struct ponder_logprob {
 
 /*
  * The host's own sampler. Sees the logits [vocab_size] after logit bias and penalties, may change them in place, and may
- * choose by setting *out_id (left at -1: the built-in samplers go on with what the logits are now).
+ * choose by setting *out_id (left at -1: the built-in samplers go on with what the logits are now). An id that cannot be
+ * makes the call return PONDER_E_INVALID_ARGUMENT.
  */
 typedef int32_t(PONDER_CALL* ponder_sampler_fn)(void* user_data, float* logits, size_t vocab_size, int32_t* out_id);
 
@@ -617,7 +633,10 @@ PONDER_API ponder_channel PONDER_CALL ponder_session_next_channel(const ponder_s
  */
 PONDER_API ponder_status PONDER_CALL ponder_session_fork(const ponder_session* session, ponder_session** out_session,
                                                          ponder_error* err) PONDER_NOEXCEPT;
-/** Keeps the first n_tokens tokens and forgets the rest. */
+/**
+ * Keeps the first n_tokens tokens and forgets the rest; decoding goes on from there, also after a cancel. The random state
+ * stays as it is: a sampled reply then goes on in another way.
+ */
 PONDER_API ponder_status PONDER_CALL ponder_session_rewind(ponder_session* session, size_t n_tokens,
                                                            ponder_error* err) PONDER_NOEXCEPT;
 /**

@@ -135,7 +135,7 @@ enum class Channel : std::int32_t { answer = PONDER_CHANNEL_ANSWER, thinking = P
 
 struct RuntimeOptions {
   int n_threads = 0;
-  std::string max_isa;
+  std::string max_isa = {};
   // May be called on any thread, as long as the runtime or anything made with it lives; must not throw.
   ponder_log_fn log = nullptr;
   void* log_user_data = nullptr;
@@ -279,10 +279,10 @@ using SamplerFunction = std::function<std::optional<std::int32_t>(std::span<floa
 // ponder_generate_params with C++ containers; `params` carries every plain field.
 struct GenerateOptions {
   ponder_generate_params params = ponder_generate_params_default();
-  std::vector<std::string> stop;
-  std::vector<std::int32_t> stop_ids;
-  std::vector<ponder_logit_bias> logit_bias;
-  SamplerFunction sampler;
+  std::vector<std::string> stop = {};
+  std::vector<std::int32_t> stop_ids = {};
+  std::vector<ponder_logit_bias> logit_bias = {};
+  SamplerFunction sampler = {};
 };
 
 struct Token {
@@ -375,7 +375,7 @@ class Session {
   // Time-sliced, for hosts with a frame loop: what became of one slice of about budget_us microseconds.
   struct Slice {
     bool done = false;           // the reply is complete
-    std::optional<Token> token;  // none yet: call again
+    std::optional<Token> token = {};  // none yet: call again
   };
   Result<Slice> step(std::int64_t budget_us) {
     ponder_token_event event{};
@@ -581,9 +581,9 @@ class Session {
 };
 
 struct LoadOptions {
-  std::function<bool(float)> progress;  // false cancels
+  std::function<bool(float)> progress = {};  // false cancels
   bool load_mtp = true;
-  std::optional<Runtime> runtime;       // none: a runtime of its own
+  std::optional<Runtime> runtime = {};  // none: a runtime of its own
 };
 
 class Model {

@@ -1,0 +1,164 @@
+// Every allocation of a call fails once: the call returns PONDER_E_OUT_OF_MEMORY, harms nothing, and works afterwards.
+// The program's own operator new serves the library too.
+#include <cstddef>
+#include <cstdlib>
+#include <functional>
+#include <new>
+
+#include "tests/capi/capi_fixture.h"
+
+namespace {
+
+thread_local long n_until_failure = -1;  // -1: never
+
+void* allocate(std::size_t size, std::size_t alignment) {
+  if (n_until_failure == 0) throw std::bad_alloc();  // and all that follow, also while the error is handled
+  if (n_until_failure > 0) --n_until_failure;
+  void* const memory = alignment > alignof(std::max_align_t)
+                           ? std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment)
+                           : std::malloc(size ? size : 1);
+  if (!memory) throw std::bad_alloc();
+  return memory;
+}
+
+}  // namespace
+
+void* operator new(std::size_t size) { return allocate(size, 0); }
+void* operator new[](std::size_t size) { return allocate(size, 0); }
+void* operator new(std::size_t size, std::align_val_t alignment) { return allocate(size, static_cast<std::size_t>(alignment)); }
+void* operator new[](std::size_t size, std::align_val_t alignment) { return allocate(size, static_cast<std::size_t>(alignment)); }
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  try {
+    return allocate(size, 0);
+  } catch (...) {
+    return nullptr;
+  }
+}
+void* operator new(std::size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+  try {
+    return allocate(size, static_cast<std::size_t>(alignment));
+  } catch (...) {
+    return nullptr;
+  }
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete[](void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t, const std::nothrow_t&) noexcept { std::free(memory); }
+
+using namespace capi_test;
+
+namespace {
+
+// Calls with the n-th allocation failing, n = 0, `stride`, ... until the call succeeds; gives the number of failures.
+int fail_each(long stride, const std::function<ponder_status(ponder_error&)>& call) {
+  int n_failures = 0;
+  for (long n = 0;; n += stride) {
+    ponder_error err;
+    n_until_failure = n;
+    const ponder_status status = call(err);
+    n_until_failure = -1;
+    if (status >= 0) return n_failures;
+    ++n_failures;
+    CHECK_MESSAGE(status == PONDER_E_OUT_OF_MEMORY, "allocation " << n << ": " << err.message);
+    CHECK(std::string_view(err.message).find("memory") != std::string_view::npos);
+    if (status != PONDER_E_OUT_OF_MEMORY) return n_failures;
+  }
+}
+
+}  // namespace
+
+TEST_CASE("out of memory: a runtime, a model, a session, a tokenizer") {
+  CHECK(fail_each(1, [](ponder_error& err) {
+          ponder_runtime_params params = ponder_runtime_params_default();
+          params.n_threads = 1;
+          ponder_runtime* runtime = nullptr;
+          const ponder_status status = ponder_runtime_create(&params, &runtime, &err);
+          ponder_runtime_free(runtime);
+          return status;
+        }) > 2);
+  const Tiny tiny;
+  CHECK(fail_each(37, [&](ponder_error& err) {
+          ponder_model* model = nullptr;
+          const ponder_status status = ponder_model_load(tiny.runtime.get(), kTiny.c_str(), nullptr, &model, &err);
+          ponder_model_free(model);
+          return status;
+        }) > 20);
+  CHECK(fail_each(1, [&](ponder_error& err) {
+          ponder_session* session = nullptr;
+          const ponder_status status = ponder_session_create(tiny.runtime.get(), tiny.model.get(), nullptr, &session, &err);
+          ponder_session_free(session);
+          return status;
+        }) > 10);
+  CHECK(fail_each(37, [](ponder_error& err) {
+          ponder_tokenizer* tokenizer = nullptr;
+          const ponder_status status = ponder_tokenizer_load(kTiny.c_str(), &tokenizer, &err);
+          ponder_tokenizer_free(tokenizer);
+          return status;
+        }) > 5);
+}
+
+TEST_CASE("out of memory: calls on a session leave it usable") {
+  const ChatTiny tiny;
+  const Session session = tiny.session();
+  prompt(session.get());
+  const std::vector<std::int32_t> ids = question_ids();
+  const std::string messages = R"([{"role":"user","content":"What is 347+85?"}])";
+  CHECK(fail_each(1, [&](ponder_error& err) {
+          ponder_session* fork = nullptr;
+          const ponder_status status = ponder_session_fork(session.get(), &fork, &err);
+          ponder_session_free(fork);
+          return status;
+        }) > 10);
+  ponder_buffer* state = nullptr;
+  CHECK(fail_each(1, [&](ponder_error& err) { return ponder_session_save(session.get(), &state, &err); }) > 0);
+  CHECK(fail_each(1, [&](ponder_error& err) {
+          return ponder_session_restore(session.get(), ponder_buffer_data(state), ponder_buffer_size(state), &err);
+        }) > 0);
+  ponder_buffer_free(state);
+  CHECK(fail_each(1, [&](ponder_error& err) {
+          return ponder_session_prompt_chat(session.get(), messages.data(), messages.size(), nullptr, 0, 0, nullptr, nullptr, &err);
+        }) > 5);
+  CHECK(generate(session.get()).answer == "\\boxed{432}");
+}
+
+TEST_CASE("a failure that is told while memory is out is told all the same") {
+  const Tiny tiny;
+  const Session session = tiny.session();
+  ponder_token_event event{};
+  event.struct_size = sizeof event;
+  ponder_error err;
+  n_until_failure = 0;
+  const ponder_status status = ponder_session_next(session.get(), &event, &err);  // its message needs memory
+  n_until_failure = -1;
+  CHECK((status == PONDER_E_STATE || status == PONDER_E_OUT_OF_MEMORY));
+  CHECK(err.code == status);
+  CHECK(err.message[0] != '\0');
+}
+
+TEST_CASE("next, step and generate allocate nothing") {
+  const Tiny tiny;
+  const Session session = tiny.session();
+  ponder_generate_params p = ponder_generate_params_default();
+  p.temperature = 0.6f;
+  p.top_p = 0.95f;
+  p.n_top_logprobs = 4;
+  set_params(session.get(), p);
+  prompt(session.get());
+  ponder_token_event event{};
+  event.struct_size = sizeof event;
+  ponder_error err;
+  n_until_failure = 0;
+  ponder_status status = PONDER_OK;
+  for (int i = 0; i < 10 && status == PONDER_OK; ++i) status = ponder_session_next(session.get(), &event, &err);
+  if (status == PONDER_OK) status = ponder_session_step(session.get(), 1000000, &event, &err);
+  if (status == PONDER_OK) status = ponder_session_generate(session.get(), nullptr, nullptr, &err);
+  n_until_failure = -1;
+  CHECK_MESSAGE(status == PONDER_OK, err.message);
+}

@@ -16,7 +16,14 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/ponder-config-version.cma
 install(FILES ${PROJECT_BINARY_DIR}/ponder-config.cmake ${PROJECT_BINARY_DIR}/ponder-config-version.cmake
   DESTINATION ${package_folder})
 
-# In a .pc file folders may be absolute or below the prefix.
+# The .pc file finds the prefix from its own place, so that `cmake --install --prefix` and a moved tree work; folders given
+# as absolute paths stay where they are.
+set(PONDER_PC_PREFIX ${CMAKE_INSTALL_PREFIX})
+if(NOT IS_ABSOLUTE ${CMAKE_INSTALL_LIBDIR})
+  file(RELATIVE_PATH up /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+  string(REGEX REPLACE "/$" "" up ${up})
+  set(PONDER_PC_PREFIX "\${pcfiledir}/${up}")
+endif()
 foreach(folder INCLUDEDIR LIBDIR)
   if(IS_ABSOLUTE ${CMAKE_INSTALL_${folder}})
     set(PONDER_PC_${folder} ${CMAKE_INSTALL_${folder}})

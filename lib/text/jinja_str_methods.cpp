@@ -114,8 +114,9 @@ Result<Value> partition(Interp& in, const Value& self, const CallArgs& args) {
   PONDER_ASSIGN(const Value empty, in.string(std::string()));
   if (at == text.text.npos) return in.sequence(from_right ? Values{empty, empty, self} : Values{self, empty, empty}, SequenceKind::tuple);
   PONDER_ASSIGN(Value before, in.substring(text, 0, at));
+  PONDER_ASSIGN(Value middle, in.substring(text, at, at + separator->text.size()));  // with the text's provenance
   PONDER_ASSIGN(Value after, in.substring(text, at + separator->text.size(), text.text.size()));
-  return in.sequence({before, bound[0], after}, SequenceKind::tuple);
+  return in.sequence({before, middle, after}, SequenceKind::tuple);
 }
 
 Result<Value> splitlines(Interp& in, const Value& self, const CallArgs& args) {

@@ -23,14 +23,7 @@ ponder_status PONDER_CALL ponder_template_load(const char* path, ponder_template
       PONDER_ASSIGN(const core::FileView file, source->open("tokenizer_config.json"));
       PONDER_ASSIGN(config, core::TokenizerConfig::parse(file.text()));
     }
-    if (config.chat_template.empty() && source->exists("chat_template.jinja")) {
-      PONDER_ASSIGN(const core::FileView file, source->open("chat_template.jinja"));
-      config.chat_template = file.text();
-    }
-    if (config.chat_template.empty())
-      return core::fail(Code::not_found, "{}: neither tokenizer_config.json with a chat_template nor chat_template.jinja",
-                        path);
-    PONDER_ASSIGN(auto shared, core::ChatTemplate::parse(config.chat_template));
+    PONDER_ASSIGN(auto shared, core::ChatTemplate::load(*source));
     *out_template = new ponder_template{std::move(shared), config.bos_text, config.eos_text};
     return {};
   });

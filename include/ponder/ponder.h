@@ -363,7 +363,7 @@ PONDER_API ponder_status PONDER_CALL ponder_tokenizer_token(const ponder_tokeniz
 typedef struct ponder_template ponder_template;
 
 /**
- * The Jinja template of a folder: chat_template of its tokenizer_config.json, else chat_template.jinja.
+ * The Jinja template of a folder: chat_template.jinja, else chat_template of its tokenizer_config.json.
  * PONDER_E_NOT_FOUND when there is neither; PONDER_E_TEMPLATE when it does not parse.
  */
 PONDER_API ponder_status PONDER_CALL ponder_template_load(const char* path, ponder_template** out_template,

@@ -330,13 +330,17 @@ void add_unique(std::vector<std::int32_t>& ids, const std::vector<std::int32_t>&
     if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
 }
 
-// The built-in format of a family, or "" when there is none.
+// The built-in format for a model without a template of its own, or "" when there is none. All need the turn markers of
+// DeepSeek in the tokenizer: others were trained on another format. A V3 architecture with <think> is R1's (V3's first
+// tokenizer lacks it; V3.1 has it, but brings a template); Qwen2 and Llama with the markers are R1's distills. Base models
+// have the same tokenizers, so they are given a format too, though raw prompts suit them better.
 std::string_view builtin_template(Architecture architecture, const Tokenizer& tokenizer) {
+  if (!tokenizer.find("<｜User｜>") || !tokenizer.find("<｜Assistant｜>")) return "";
   switch (architecture) {
     case Architecture::deepseek_v3: return tokenizer.find("<think>") ? "deepseek-r1" : "deepseek-v3";
     case Architecture::qwen2:
-    case Architecture::llama: return tokenizer.find("<｜User｜>") ? "r1-distill" : "";
-    case Architecture::deepseek_v2: return "";
+    case Architecture::llama: return "r1-distill";
+    case Architecture::deepseek_v2: return "";  // V2's own format ("User: ...") is none of the built-in ones
   }
   return "";
 }
@@ -434,22 +438,20 @@ Status ModelLoader::load_text(const FileSource& source, Model& model) {
   }
   PONDER_ASSIGN(model.tokenizer_, Tokenizer::load({tokenizer_file.text(), config_file.text()}));
 
-  Result<std::shared_ptr<const ChatTemplate>> parsed = Status(Code::not_found, "the checkpoint has no chat template");
-  if (!model.tokenizer_->chat_template().empty()) {
-    parsed = ChatTemplate::parse(model.tokenizer_->chat_template());
-  } else if (source.exists("chat_template.jinja")) {
-    PONDER_ASSIGN(const FileView template_file, source.open("chat_template.jinja"));
-    parsed = ChatTemplate::parse(template_file.text());
-  } else if (const std::string_view name = builtin_template(model.config_.architecture, *model.tokenizer_);
-             !name.empty()) {
-    parsed = ChatTemplate::builtin(name);
+  Result<std::shared_ptr<const ChatTemplate>> own = ChatTemplate::load(source);
+  if (own.ok()) {
+    model.chat_template_ = std::move(own).value();
+    return {};
   }
-  if (parsed.ok()) {
-    model.chat_template_ = std::move(parsed).value();
+  const std::string_view name = builtin_template(model.config_.architecture, *model.tokenizer_);
+  if (own.status().code() != Code::not_found)
+    model.report_.warnings.push_back(fmt::format("the checkpoint's chat template cannot be used{}: {}",
+                                                 name.empty() ? "" : fmt::format(", the built-in {} is", name),
+                                                 own.status().message()));
+  if (name.empty()) {
+    model.chat_template_status_ = own.status();
   } else {
-    model.chat_template_status_ = parsed.status();
-    if (parsed.status().code() != Code::not_found)
-      model.report_.warnings.push_back("the chat template cannot be used: " + parsed.status().message());
+    PONDER_ASSIGN(model.chat_template_, ChatTemplate::builtin(name));
   }
   return {};
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lib/base/status.h"
+#include "lib/io/file_source.h"
 #include "lib/io/json.h"
 #include "lib/text/tokenizer.h"
 
@@ -38,6 +39,9 @@ struct TemplateLimits {
 class ChatTemplate {
  public:
   static Result<std::shared_ptr<const ChatTemplate>> parse(std::string_view jinja_source, const TemplateLimits& limits = {});
+  // A checkpoint's own: chat_template.jinja, else chat_template of tokenizer_config.json (transformers' order); of a list
+  // "tool_use" is taken for chats with tools. not_found: it has none.
+  static Result<std::shared_ptr<const ChatTemplate>> load(const FileSource& source, const TemplateLimits& limits = {});
   // "deepseek-v3", "deepseek-r1", "r1-distill"
   static Result<std::shared_ptr<const ChatTemplate>> builtin(std::string_view name);
   virtual ~ChatTemplate() = default;

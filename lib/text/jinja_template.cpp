@@ -1,7 +1,9 @@
-// ChatTemplate::parse: the model's own template.
+// ChatTemplate::parse and load: the model's own template.
+#include "lib/base/format.h"
 #include "lib/text/chat_template.h"
 #include "lib/text/jinja_interp.h"
 #include "lib/text/jinja_parser.h"
+#include "lib/text/tokenizer_config.h"
 
 namespace ponder::core {
 
@@ -22,6 +24,20 @@ class JinjaTemplate final : public ChatTemplate {
   TemplateLimits limits_;
 };
 
+// The templates "default" and "tool_use" of one list.
+class TemplatePair final : public ChatTemplate {
+ public:
+  TemplatePair(std::shared_ptr<const ChatTemplate> plain, std::shared_ptr<const ChatTemplate> with_tools)
+      : plain_(std::move(plain)), with_tools_(std::move(with_tools)) {}
+
+  Result<RenderedChat> render(const ChatInput& input) const override {
+    return (input.tools.is_null() ? plain_ : with_tools_)->render(input);
+  }
+
+ private:
+  std::shared_ptr<const ChatTemplate> plain_, with_tools_;
+};
+
 }  // namespace
 
 Result<std::shared_ptr<const ChatTemplate>> ChatTemplate::parse(std::string_view jinja_source,
@@ -29,6 +45,25 @@ Result<std::shared_ptr<const ChatTemplate>> ChatTemplate::parse(std::string_view
   Result<jinja::Block> block = jinja::parse(jinja_source, limits.max_depth);
   if (!block.ok()) return std::move(block).status().with_prefix("chat template");
   return std::shared_ptr<const ChatTemplate>(std::make_shared<JinjaTemplate>(std::move(block).value(), limits));
+}
+
+Result<std::shared_ptr<const ChatTemplate>> ChatTemplate::load(const FileSource& source, const TemplateLimits& limits) {
+  if (source.exists("chat_template.jinja")) {
+    PONDER_ASSIGN(const FileView file, source.open("chat_template.jinja"));
+    return parse(file.text(), limits);
+  }
+  TokenizerConfig config;
+  if (source.exists("tokenizer_config.json")) {
+    PONDER_ASSIGN(const FileView file, source.open("tokenizer_config.json"));
+    PONDER_ASSIGN(config, TokenizerConfig::parse(file.text()));
+  }
+  if (config.chat_template.empty())
+    return fail(Code::not_found, "{}: neither chat_template.jinja nor a chat_template in tokenizer_config.json",
+                source.describe());
+  PONDER_ASSIGN(std::shared_ptr<const ChatTemplate> plain, parse(config.chat_template, limits));
+  if (config.tool_template.empty() || config.tool_template == config.chat_template) return plain;
+  PONDER_ASSIGN(std::shared_ptr<const ChatTemplate> with_tools, parse(config.tool_template, limits));
+  return std::shared_ptr<const ChatTemplate>(std::make_shared<TemplatePair>(std::move(plain), std::move(with_tools)));
 }
 
 }  // namespace ponder::core

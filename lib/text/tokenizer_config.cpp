@@ -29,9 +29,9 @@ Result<TokenizerConfig> TokenizerConfig::parse(std::string_view text) {
   if (chat && chat->is_array())
     for (const Json& entry : chat->as_array()) {
       const Json *name = entry.find("name"), *source = entry.find("template");
-      if (name && source && source->is_string() && name->is_string() &&
-          (out.chat_template.empty() || name->as_string() == "default"))
-        out.chat_template = source->as_string();
+      if (!name || !name->is_string() || !source || !source->is_string()) continue;
+      if (out.chat_template.empty() || name->as_string() == "default") out.chat_template = source->as_string();
+      if (name->as_string() == "tool_use") out.tool_template = source->as_string();
     }
   return out;
 }

@@ -14,6 +14,7 @@ struct TokenizerConfig {
   bool has_bos = false;            // bos_token is there, be it null
   std::optional<bool> add_bos;
   std::string chat_template;       // Jinja source, or empty; of several the one named "default", else the first
+  std::string tool_template;       // of several the one named "tool_use", for chats with tools; or empty
 
   static Result<TokenizerConfig> parse(std::string_view text);  // an empty text is an empty object
 };

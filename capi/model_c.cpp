@@ -78,6 +78,7 @@ Status inspect(const core::FileSource& source, const ponder_session_params* para
   json.emplace_back("num_nextn_predict_layers", c.num_nextn_predict_layers);
   json.emplace_back("max_position_embeddings", c.max_position_embeddings);
   json.emplace_back("weight_bytes", s.weight_bytes);
+  json.emplace_back("active_weight_bytes", s.active_weight_bytes);
   json.emplace_back("bytes_by_dtype", counts(s.bytes_by_dtype));
   json.emplace_back("bytes_by_component", counts(s.bytes_by_component));
   json.emplace_back("kv_values_per_token_and_layer", c.kv_row_elements());
@@ -164,6 +165,7 @@ ponder_status PONDER_CALL ponder_model_get_info(const ponder_model* model, ponde
     info.n_parameters = m.summary().n_parameters;
     info.n_active_parameters = m.summary().n_active_parameters;
     info.weight_bytes = m.summary().weight_bytes;
+    info.active_weight_bytes = m.summary().active_weight_bytes;
     info.kv_bytes_per_token = m.summary().kv_bytes_per_token;
     info.fingerprint = m.fingerprint();
     capi::write_out(info, out_info);

@@ -261,6 +261,8 @@ typedef struct ponder_model_info {
   int64_t weight_bytes;
   int64_t kv_bytes_per_token;   /* with an f32 cache; half of it with f16 or bf16 */
   uint64_t fingerprint;         /* binds saved sessions to the checkpoint */
+  int64_t active_weight_bytes;  /* read for one token, the bound of decoding: no MTP layer, of an embedding no more than a tied
+                                   head */
 } ponder_model_info;
 
 /** Fills *out_info; set out_info->struct_size first. */
@@ -422,14 +424,14 @@ typedef int32_t(PONDER_CALL* ponder_sampler_fn)(void* user_data, float* logits, 
 #define PONDER_GENERATE_IGNORE_EOS 1u    /* go on behind end tokens; stop_ids still end the reply */
 #define PONDER_GENERATE_CONTEXT_SHIFT 2u /* a full context forgets its older half instead of PONDER_E_CONTEXT_FULL */
 
-#define PONDER_THINK_NONE -1 /* think_budget: </think> is forced at once */
+#define PONDER_THINK_NONE -2 /* think_budget: </think> is forced at once */
 
 /* Zero in every field but struct_size: greedy decoding until the model ends its reply or the context is full. */
 typedef struct ponder_generate_params {
   uint32_t struct_size;
   uint32_t flags;           /* PONDER_GENERATE_... */
   int64_t max_new_tokens;   /* 0: no limit */
-  int64_t think_budget;     /* thinking tokens, then </think> is forced; 0: no limit; PONDER_THINK_NONE */
+  int64_t think_budget;     /* thinking tokens, then </think> is forced; 0 or -1: no limit; PONDER_THINK_NONE */
   int64_t context_keep;     /* of a context shift: tokens kept at the beginning; 0: the prompt, at most half the context */
   uint64_t seed;            /* same seed and settings, same tokens, whatever the number of threads */
   float temperature;        /* 0: greedy */

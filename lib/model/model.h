@@ -31,6 +31,7 @@ struct ModelSummary {
   std::int64_t n_parameters = 0;  // without the MTP layer, as model cards count; embedding and head included
   std::int64_t n_active_parameters = 0;  // per token: routed experts counted num_experts_per_tok times
   std::int64_t weight_bytes = 0;  // of the tensors in use, scales and MTP layer included
+  std::int64_t active_weight_bytes = 0;  // read for one token: no MTP, of the embedding no more than a tied head
   std::vector<std::pair<std::string, std::int64_t>> bytes_by_component;  // embedding, attention, dense ffn, ...
   std::vector<std::pair<std::string, std::int64_t>> bytes_by_dtype;
   std::int64_t kv_bytes_per_token = 0;  // f32 cache; half for f16

@@ -59,12 +59,12 @@ std::vector<BoundTensor> expected_tensors(const Config& config) {
 ModelSummary summarize(const Config& config, const std::vector<BoundTensor>& tensors) {
   ModelSummary summary;
   std::array<std::int64_t, kComponentNames.size()> component_bytes{};
-  std::array<std::int64_t, 16> dtype_bytes{};
+  std::array<std::int64_t, kDTypeCount> dtype_bytes{};
   std::int64_t n_routed = 0;
   for (const BoundTensor& tensor : tensors) {
     summary.weight_bytes += tensor.n_bytes;
     component_bytes[static_cast<std::size_t>(tensor.component)] += tensor.n_bytes;
-    dtype_bytes[static_cast<std::size_t>(tensor.type) % dtype_bytes.size()] += tensor.n_bytes;
+    dtype_bytes[static_cast<std::size_t>(tensor.type)] += tensor.n_bytes;
     if (tensor.component == Component::mtp) continue;
     summary.n_parameters += tensor.n_parameters;
     if (tensor.component == Component::routed_experts) n_routed += tensor.n_parameters;
@@ -73,6 +73,12 @@ ModelSummary summarize(const Config& config, const std::vector<BoundTensor>& ten
   const std::int64_t n_active_routed =
       config.n_routed_experts > 0 ? n_routed / config.n_routed_experts * config.num_experts_per_tok : 0;
   summary.n_active_parameters = summary.n_parameters - n_routed + n_active_routed;
+  const auto bytes_of = [&](Component component) { return component_bytes[static_cast<std::size_t>(component)]; };
+  const std::int64_t routed_bytes = bytes_of(Component::routed_experts);
+  summary.active_weight_bytes = summary.weight_bytes - bytes_of(Component::mtp) - routed_bytes;
+  if (config.n_routed_experts > 0)
+    summary.active_weight_bytes += routed_bytes / config.n_routed_experts * config.num_experts_per_tok;
+  if (bytes_of(Component::output_head) > 0) summary.active_weight_bytes -= bytes_of(Component::embedding);
   for (std::size_t i = 0; i < component_bytes.size(); ++i)
     if (component_bytes[i] > 0) summary.bytes_by_component.emplace_back(kComponentNames[i], component_bytes[i]);
   for (std::size_t i = 0; i < dtype_bytes.size(); ++i)

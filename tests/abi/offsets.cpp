@@ -46,7 +46,7 @@ FIELD(ponder_memory_file, name, 0);
 FIELD(ponder_memory_file, data, 8);
 FIELD(ponder_memory_file, size, 16);
 
-SIZE(ponder_model_info, 80);
+SIZE(ponder_model_info, 88);
 FIELD(ponder_model_info, struct_size, 0);
 FIELD(ponder_model_info, vocab_size, 4);
 FIELD(ponder_model_info, hidden_size, 8);
@@ -62,6 +62,7 @@ FIELD(ponder_model_info, n_active_parameters, 48);
 FIELD(ponder_model_info, weight_bytes, 56);
 FIELD(ponder_model_info, kv_bytes_per_token, 64);
 FIELD(ponder_model_info, fingerprint, 72);
+FIELD(ponder_model_info, active_weight_bytes, 80);
 
 SIZE(ponder_memory_plan, 48);
 FIELD(ponder_memory_plan, struct_size, 0);

@@ -51,7 +51,7 @@ Status to_core(const ponder_generate_params* params, core::GenerateParams& out) 
   PONDER_TRY(need_array("stop_ids", p.stop_ids, p.n_stop_ids));
   if (p.context_keep < 0) return fail(Code::invalid_argument, "context_keep: {}, want 0 or more", p.context_keep);
   if (p.think_budget < PONDER_THINK_NONE)
-    return fail(Code::invalid_argument, "think_budget: {}, want 0 (no limit), a number of tokens or PONDER_THINK_NONE",
+    return fail(Code::invalid_argument, "think_budget: {}, want 0 or -1 (no limit), a number of tokens or PONDER_THINK_NONE (-2)",
                 p.think_budget);
   if (p.n_top_logprobs < 0) return fail(Code::invalid_argument, "n_top_logprobs: {}, want 0 or more", p.n_top_logprobs);
   out = {};
@@ -60,7 +60,7 @@ Status to_core(const ponder_generate_params* params, core::GenerateParams& out) 
   out.context_shift = (p.flags & PONDER_GENERATE_CONTEXT_SHIFT) != 0;
   out.context_keep = static_cast<std::size_t>(p.context_keep);
   // The core counts from 0 (no thinking at all) and takes -1 for no limit.
-  out.think_budget = p.think_budget == 0 ? -1 : p.think_budget == PONDER_THINK_NONE ? 0 : p.think_budget;
+  out.think_budget = p.think_budget == PONDER_THINK_NONE ? 0 : p.think_budget <= 0 ? -1 : p.think_budget;
   out.n_top_logprobs = static_cast<std::size_t>(p.n_top_logprobs);
 
   core::SamplingParams& s = out.sampling;
@@ -182,6 +182,13 @@ Status read_conversation(const char* messages_json, std::size_t messages_json_le
   if (!out.messages.is_array())
     return fail(Code::invalid_argument, "messages_json: {}, want an array or {{messages, tools, add_generation_prompt}}",
                 out.messages.type_name());
+  for (std::size_t i = 0; i < out.messages.as_array().size(); ++i) {
+    const core::Json& message = out.messages.as_array()[i];
+    const core::Json* role = message.find("role");
+    if (!message.is_object() || !role || !role->is_string())
+      return fail(Code::invalid_argument, "messages_json: message {} is {}, want an object with a role", i,
+                  message.is_object() ? "without a role" : message.type_name());
+  }
   if (flags & PONDER_CHAT_NO_GENERATION_PROMPT) out.add_generation_prompt = false;
   if (kwargs_json) {
     PONDER_TRY(parse_argument("kwargs_json", kwargs_json, kwargs_json_len, out.kwargs));

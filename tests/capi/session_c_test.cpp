@@ -74,7 +74,7 @@ TEST_CASE("settings of a reply that make no sense are refused by name and change
   const ponder_text no_data{nullptr, 3};
   refuse([](P& p) { p.flags = 4; }, {"flags", "4"});
   refuse([](P& p) { p.max_new_tokens = -1; }, {"max_new_tokens", "-1"});
-  refuse([](P& p) { p.think_budget = -2; }, {"think_budget", "-2", "PONDER_THINK_NONE"});
+  refuse([](P& p) { p.think_budget = -3; }, {"think_budget", "-3", "PONDER_THINK_NONE"});
   refuse([](P& p) { p.context_keep = -1; }, {"context_keep", "-1"});
   refuse([](P& p) { p.flags = PONDER_GENERATE_CONTEXT_SHIFT, p.context_keep = 512; }, {"context_keep", "512"});
   refuse([](P& p) { p.n_top_logprobs = -1; }, {"n_top_logprobs", "-1"});

@@ -42,7 +42,7 @@ int main(int argc, char** argv) {
   event.struct_size = (uint32_t)sizeof event;
   while ((status = ponder_session_next(session, &event, &err)) == PONDER_OK) {
     if (event.channel != channel && event.text_len > 0) {
-      printf(event.channel == PONDER_CHANNEL_THINKING ? "--- thinking\n" : "--- answer");
+      printf(event.channel == PONDER_CHANNEL_THINKING ? "--- thinking\n" : "--- answer\n");
       channel = event.channel;
     }
     fwrite(event.text, 1, event.text_len, stdout);

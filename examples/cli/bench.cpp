@@ -4,6 +4,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "benchmarks/model/machine_limits.h"
 #include "examples/cli/common.h"
 
 #if !defined(_WIN32)
@@ -18,7 +19,7 @@ struct Options {
   ModelOptions model;
   std::string random_weights, dtype = "bf16", compute;
   int layers = 0, prompt = 512, generate = 64, depth = 0, repetitions = 3, chunk = 0;
-  bool json = false;
+  bool json = false, no_limits = false;
 };
 
 double peak_rss_bytes() {
@@ -53,7 +54,21 @@ std::vector<std::int32_t> random_ids(int n, int vocab_size, std::uint64_t& state
   return ids;
 }
 
-void run(const Options& o) {
+// Shares of what the machine can do at best. Prefill counts two operations per active weight (the embedding looked up, the
+// head for one position) without attention; decode counts the active weights' bytes and the cache that is read.
+struct Shares {
+  double prefill = 0, decode = 0;
+};
+Shares shares_of(const ponder::bench::MachineLimits& limits, const ponder_model_info& info, const Options& o,
+                 bool exact, double prefill_per_s, double decode_per_s) {
+  const double matrix = static_cast<double>(info.vocab_size) * info.hidden_size;
+  const double flops = 2 * (static_cast<double>(info.n_active_parameters) - 2 * matrix);
+  const double kv = static_cast<double>(info.kv_bytes_per_token) / (exact ? 1 : 2) * (o.depth + o.generate / 2.0);
+  return {flops * prefill_per_s / limits.peak_flops_per_s(),
+          (static_cast<double>(info.active_weight_bytes) + kv) * decode_per_s / limits.read_bytes_per_s};
+}
+
+void run(Options o) {
   using Clock = std::chrono::steady_clock;
   const auto seconds = [](Clock::time_point since) {
     return std::chrono::duration<double>(Clock::now() - since).count();
@@ -67,6 +82,10 @@ void run(const Options& o) {
   }();
   const double load_ms = seconds(start) * 1e3;
   const ponder_model_info info = model.info();
+  // A model with a short context (the default one) is measured with what fits.
+  const int room = std::max(info.max_position_embeddings - o.depth - 1, 2);
+  o.prompt = std::min(o.prompt, room - std::min(o.generate, room / 2));
+  o.generate = std::min(o.generate, room - o.prompt);
   ponder::Session session = unwrap(model.session({.context_length = o.depth + o.prompt + o.generate + 1,
                                                   .prefill_chunk = o.chunk,
                                                   .compute = parse_compute(o.compute)}));
@@ -98,6 +117,12 @@ void run(const Options& o) {
     }
   }
   const Spread p = spread(prefill), d = spread(decode);
+  ponder::bench::MachineLimits limits;
+  Shares share;
+  if (!o.no_limits) {
+    limits = ponder::bench::measure_limits(model.runtime().n_threads());
+    share = shares_of(limits, info, o, parse_compute(o.compute) == PONDER_COMPUTE_EXACT, p.median, d.median);
+  }
   if (o.json) {
     const auto object = [](const Spread& s) {
       return nlohmann::ordered_json{{"median", s.median}, {"min", s.min}, {"max", s.max}};
@@ -113,6 +138,13 @@ void run(const Options& o) {
     out["decode_tokens_per_s"] = object(d);
     out["load_ms"] = load_ms;
     out["peak_rss_bytes"] = peak_rss_bytes();
+    if (!o.no_limits) {
+      out["limits"] = {{"read_bytes_per_s", limits.read_bytes_per_s},
+                       {"f32_flops_per_s", limits.f32_flops_per_s},
+                       {"bf16_flops_per_s", limits.bf16_flops_per_s}};
+      out["prefill_share_of_peak"] = share.prefill;
+      out["decode_share_of_bandwidth"] = share.decode;
+    }
     std::printf("%s\n", out.dump().c_str());
     return;
   }
@@ -123,6 +155,11 @@ void run(const Options& o) {
   if (o.generate)
     std::printf("decode  %5d tokens  %9.2f tokens/s  (%.2f to %.2f) at depth %d\n", o.generate, d.median, d.min, d.max,
                 o.depth);
+  if (o.no_limits) return;
+  std::printf("limits: read %.1f GB/s, f32 %.0f GFLOP/s, bf16 %.0f GFLOP/s\n", limits.read_bytes_per_s * 1e-9,
+              limits.f32_flops_per_s * 1e-9, limits.bf16_flops_per_s * 1e-9);
+  std::printf("shares: prefill %.1f %% of the %s, decode %.1f %% of the bandwidth bound\n", 100 * share.prefill,
+              limits.peak_name(), 100 * share.decode);
 }
 
 }  // namespace
@@ -140,6 +177,7 @@ void add_bench(CLI::App& app) {
   command->add_option("-r,--repetitions", o->repetitions, "Counted rounds")->check(CLI::Range(1, 1000));
   command->add_option("--chunk", o->chunk, "Prefill chunk, in tokens");
   command->add_option("--compute", o->compute, "exact or fast")->check(CLI::IsMember({"exact", "fast"}));
+  command->add_flag("--no-limits", o->no_limits, "Do not measure what the machine can do at best (takes seconds)");
   command->add_flag("--json", o->json, "One JSON object");
   command->callback([o] { run(*o); });
 }

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <nlohmann/json.hpp>
 
 #if defined(_WIN32)
 #include <io.h>
@@ -78,6 +79,19 @@ std::vector<std::int32_t> parse_ids(std::string_view text) {
     i = end;
   }
   return ids;
+}
+
+std::string parse_kwargs(const std::vector<std::string>& pairs) {
+  using nlohmann::ordered_json;
+  ordered_json kwargs = ordered_json::object();
+  for (const std::string& pair : pairs) {
+    const std::size_t equal = pair.find('=');
+    if (equal == std::string::npos || equal == 0) throw Failure{"--kwarg " + pair + ": want NAME=VALUE"};
+    const std::string text = pair.substr(equal + 1);
+    ordered_json value = ordered_json::parse(text, nullptr, false);
+    kwargs[pair.substr(0, equal)] = value.is_discarded() ? ordered_json(text) : value;
+  }
+  return kwargs.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
 ponder_compute parse_compute(const std::string& name) {

@@ -36,6 +36,7 @@ std::vector<ponder_memory_file> embedded_model();
 
 std::string read_text_file(const std::string& path);  // "-" reads standard input
 std::vector<std::int32_t> parse_ids(std::string_view text);  // "1,2,3", blanks and newlines also separate
+std::string parse_kwargs(const std::vector<std::string>& pairs);  // NAME=VALUE each, to one JSON object
 bool is_terminal(int fd);
 ponder_compute parse_compute(const std::string& name);  // "exact", "fast", "" (default)
 

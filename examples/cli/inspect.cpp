@@ -43,11 +43,13 @@ void add_inspect(CLI::App& app) {
   };
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("inspect", "What a checkpoint is and what memory it needs, before any weight is read");
-  command->add_option("-m,--model", options->model, "Checkpoint folder")->required();
+  command->add_option("-m,--model", options->model, "Checkpoint folder; without it the embedded default model");
   command->add_flag("--json", options->json, "One JSON object");
   command->add_option("-c,--context", options->context, "Context length of the memory plan, in tokens");
   command->callback([options] {
-    const std::string text = unwrap(ponder::Model::inspect(options->model, {.context_length = options->context}));
+    const ponder::SessionOptions session{.context_length = options->context};
+    const std::string text = unwrap(options->model.empty() ? ponder::Model::inspect_memory(embedded_model(), session)
+                                                           : ponder::Model::inspect(options->model, session));
     if (options->json)
       std::printf("%s\n", text.c_str());
     else

@@ -1,6 +1,5 @@
 #include <cstdio>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "examples/cli/common.h"
 
@@ -23,14 +22,7 @@ void add_template(CLI::App& app) {
     if (o->tokenizer.empty() && o->builtin.empty()) throw Failure{"name a template: --tokenizer DIR or --builtin NAME"};
     const ponder::ChatTemplate chat_template = unwrap(o->builtin.empty() ? ponder::ChatTemplate::load(o->tokenizer)
                                                                           : ponder::ChatTemplate::builtin(o->builtin));
-    nlohmann::ordered_json kwargs = nlohmann::ordered_json::object();
-    for (const std::string& pair : o->kwargs) {
-      const std::size_t equal = pair.find('=');
-      if (equal == std::string::npos || equal == 0) throw Failure{"--kwarg " + pair + ": want NAME=VALUE"};
-      auto value = nlohmann::ordered_json::parse(pair.substr(equal + 1), nullptr, false);
-      kwargs[pair.substr(0, equal)] = value.is_discarded() ? nlohmann::ordered_json(pair.substr(equal + 1)) : value;
-    }
-    const std::string text = unwrap(chat_template.render(read_text_file(o->messages), kwargs.dump(),
+    const std::string text = unwrap(chat_template.render(read_text_file(o->messages), parse_kwargs(o->kwargs),
                                                          o->no_generation_prompt ? PONDER_CHAT_NO_GENERATION_PROMPT : 0));
     std::fwrite(text.data(), 1, text.size(), stdout);
   });

@@ -17,12 +17,18 @@ using nlohmann::ordered_json;
 
 struct Options {
   ModelOptions model;
-  std::string prompt, messages, ids, system, compute;
+  std::optional<std::string> prompt, messages, ids;
+  std::string system, compute;
+  std::vector<std::string> kwargs;
   std::int64_t context = 0;
   int count = 1;
-  bool json = false, ignore_eos = false, r1 = false;
+  bool json = false, ignore_eos = false, r1 = false, context_shift = false;
   ponder_generate_params sampling = ponder_generate_params_default();
-  std::optional<std::int64_t> think_budget;
+  // Not given: what the checkpoint's generation_config.json says; token ids are continued greedily.
+  std::optional<float> temperature, top_p;
+  std::optional<std::int32_t> top_k;
+  std::optional<std::int64_t> max_new_tokens;
+  std::int64_t think_budget = -1;
   std::vector<std::string> stop;
   std::vector<std::string> logit_bias;
 };
@@ -81,23 +87,38 @@ class Printer {
   void open(ponder::Channel channel) {
     const bool thinking = channel == ponder::Channel::thinking;
     if (colour_)
-      std::printf(thinking ? "\033[2m" : channel_ ? "\033[0m\n" : "\033[0m");
+      std::printf(thinking ? "\033[2m" : channel_ ? "\033[0m\n\n" : "\033[0m");
     else if (thinking)
       std::printf("[thinking]\n");
     else if (channel_)
-      std::printf("[answer]");
+      std::printf("\n[answer]\n");
     channel_ = channel;
   }
   bool colour_ = is_terminal(1);
   std::optional<ponder::Channel> channel_;
 };
 
-void set_options(ponder::Session& session, const Options& o, std::uint64_t seed) {
+ponder_generate_params sampling_of(const ponder::Model& model, const Options& o) {
+  ponder_generate_params p = o.sampling;
+  ponder_generate_params defaults = ponder_generate_params_default();
+  if (o.r1)
+    defaults = ponder_generate_params_r1();
+  else if (!o.ids)
+    defaults = model.generate_options().params;
+  p.temperature = o.temperature.value_or(defaults.temperature);
+  p.top_p = o.top_p.value_or(defaults.top_p);
+  p.top_k = o.top_k.value_or(defaults.top_k);
+  p.max_new_tokens = o.max_new_tokens.value_or(defaults.max_new_tokens);
+  if (o.think_budget >= 0) p.think_budget = o.think_budget == 0 ? PONDER_THINK_NONE : o.think_budget;
+  return p;
+}
+
+void set_options(ponder::Session& session, const Options& o, ponder_generate_params params, std::uint64_t seed) {
   ponder::GenerateOptions generate;
-  generate.params = o.sampling;
+  generate.params = params;
   generate.params.seed = seed;
-  if (o.think_budget) generate.params.think_budget = *o.think_budget == 0 ? PONDER_THINK_NONE : *o.think_budget;
   if (o.ignore_eos) generate.params.flags |= PONDER_GENERATE_IGNORE_EOS;
+  if (o.context_shift) generate.params.flags |= PONDER_GENERATE_CONTEXT_SHIFT;
   generate.stop = o.stop;
   for (const std::string& pair : o.logit_bias) {
     const std::size_t colon = pair.find(':');
@@ -111,8 +132,7 @@ void set_options(ponder::Session& session, const Options& o, std::uint64_t seed)
   unwrap(session.set_options(generate));
 }
 
-ordered_json reply_json(ponder::Session& session, const ponder::Reply& reply, double load_ms) {
-  const ponder_session_stats stats = session.stats();
+ordered_json reply_json(const ponder_session_stats& stats, const ponder::Reply& reply, double load_ms) {
   ordered_json out;
   out["thinking"] = reply.thinking;
   out["answer"] = reply.answer;
@@ -160,6 +180,24 @@ std::string dump(const ordered_json& json) {
   return json.dump(-1, ' ', false, ordered_json::error_handler_t::strict);
 }
 
+void print_json(const ordered_json& object) {
+  std::printf("%s\n", object.dump(-1, ' ', false, ordered_json::error_handler_t::replace).c_str());
+}
+
+ponder::Result<ponder::Done> prompt(const Options& o, ponder::Session& session) {
+  InterruptScope interrupt(session);
+  if (o.ids) return session.prompt_ids(parse_ids(*o.ids));
+  const std::string kwargs = parse_kwargs(o.kwargs);
+  if (o.messages) return session.prompt_chat(read_text_file(*o.messages), kwargs);
+  ordered_json messages = starting_messages(o);
+  messages.push_back({{"role", "user"}, {"content", *o.prompt}});
+  try {
+    return session.prompt_chat(dump(messages), kwargs);
+  } catch (const nlohmann::json::exception&) {
+    throw Failure{"the prompt is not valid UTF-8"};
+  }
+}
+
 void chat(const Options& o, ponder::Session& session, double load_ms) {
   ordered_json messages = starting_messages(o);
   const bool prompt_shown = is_terminal(0) && is_terminal(1);
@@ -170,9 +208,12 @@ void chat(const Options& o, ponder::Session& session, double load_ms) {
     if (line.empty()) continue;
     messages.push_back({{"role", "user"}, {"content", line}});
     try {
-      unwrap(session.prompt_chat(dump(messages)));
-    } catch (const std::exception& e) {
-      throw Failure{e.what()};
+      InterruptScope interrupt(session);
+      unwrap(session.prompt_chat(dump(messages), parse_kwargs(o.kwargs)));
+    } catch (const nlohmann::json::exception&) {
+      std::fprintf(stderr, "ponder: that line is not valid UTF-8\n");
+      messages.erase(messages.size() - 1);
+      continue;
     } catch (const Failure& e) {
       std::fprintf(stderr, "ponder: %s\n", e.message.c_str());
       messages.erase(messages.size() - 1);
@@ -195,33 +236,25 @@ void run(const Options& o) {
   const ponder::Model model = load_model(model_options);
   const double load_ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
   ponder::Session session = unwrap(model.session({.context_length = o.context, .compute = parse_compute(o.compute)}));
-  set_options(session, o, o.sampling.seed);
+  const ponder_generate_params params = sampling_of(model, o);
+  set_options(session, o, params, params.seed);
 
-  if (o.prompt.empty() && o.messages.empty() && o.ids.empty()) {
+  if (!o.prompt && !o.messages && !o.ids) {
     if (o.json) throw Failure{"--json wants a prompt: -p, --messages or --ids"};
     return chat(o, session, load_ms);
   }
-  {
-    InterruptScope interrupt(session);
-    if (!o.ids.empty()) {
-      unwrap(session.prompt_ids(parse_ids(o.ids)));
-    } else if (!o.messages.empty()) {
-      unwrap(session.prompt_chat(read_text_file(o.messages)));
-    } else {
-      ordered_json messages = starting_messages(o);
-      messages.push_back({{"role", "user"}, {"content", o.prompt}});
-      try {
-        unwrap(session.prompt_chat(dump(messages)));
-      } catch (const nlohmann::json::exception&) {
-        throw Failure{"the prompt is not valid UTF-8"};
-      }
-    }
+  if (ponder::Result<ponder::Done> prompted = prompt(o, session); !prompted) {
+    if (prompted.error().code() != PONDER_E_CANCELLED) throw Failure{prompted.error().message()};
+    ponder::Reply nothing;
+    nothing.finish = PONDER_FINISH_CANCELLED;
+    if (o.json) print_json(reply_json(session.stats(), nothing, load_ms));
+    return;
   }
 
   std::vector<ponder::Session> forks;  // one prefill serves all completions
   for (int i = 1; i < o.count; ++i) {
     forks.push_back(unwrap(session.fork()));
-    set_options(forks.back(), o, o.sampling.seed + static_cast<std::uint64_t>(i));
+    set_options(forks.back(), o, params, params.seed + static_cast<std::uint64_t>(i));
   }
   ordered_json out;
   std::optional<ponder::Error> error;
@@ -230,7 +263,7 @@ void run(const Options& o) {
     const ponder::Reply reply = stream(s, o.json);
     if (reply.error && !error) error = reply.error;
     if (o.json) {
-      ordered_json one = reply_json(s, reply, load_ms);
+      ordered_json one = reply_json(s.stats(), reply, load_ms);
       if (i == 0) out = one;
       if (o.count > 1) out["completions"].push_back(std::move(one));
     } else {
@@ -239,7 +272,7 @@ void run(const Options& o) {
     if (reply.finish == PONDER_FINISH_CANCELLED) break;
   }
   if (o.json) {
-    std::printf("%s\n", out.dump(-1, ' ', false, ordered_json::error_handler_t::replace).c_str());
+    print_json(out);
     if (error) throw Reported{{error->message()}};
   }
   if (error) throw Failure{error->message()};
@@ -261,19 +294,23 @@ void add_run(CLI::App& app) {
   command->add_option("--system", o->system, "System message");
   command->add_option("-c,--context", o->context, "Context length in tokens (default: the model's, at most 4096)");
   command->add_option("--compute", o->compute, "exact or fast")->check(CLI::IsMember({"exact", "fast"}));
-  command->add_option("-n,--max-new-tokens", s.max_new_tokens, "Longest reply in tokens");
-  command->add_option("--think-budget", o->think_budget, "Most thinking tokens; then the answer begins")
+  command->add_option("-n,--max-new-tokens", o->max_new_tokens, "Longest reply in tokens; 0: until the context is full")
       ->check(CLI::NonNegativeNumber);
+  command->add_option("--think-budget", o->think_budget, "Most thinking tokens, then the answer begins; -1: no limit")
+      ->check(CLI::Range(std::int64_t{-1}, INT64_MAX));
+  command->add_option("--kwarg", o->kwargs, "NAME=VALUE, a further template variable; VALUE is JSON, else text");
   command->add_option("--count", o->count, "Completions of one prompt")->check(CLI::Range(1, 1024));
   command->add_option("--stop", o->stop, "Stop string (may be repeated)")->expected(1)->take_all();
   command->add_flag("--ignore-eos", o->ignore_eos, "Go on behind the end token");
   command->add_flag("--json", o->json, "Print one JSON object and nothing else");
   command->add_flag("--r1", o->r1, "R1's published sampling: temperature 0.6, top-p 0.95");
   command->add_option("--seed", s.seed, "Random seed");
-  auto* temperature = command->add_option("--temperature,--temp", s.temperature, "0: greedy");
-  command->add_option("--top-k", s.top_k, "Keep the k likeliest tokens");
-  auto* top_p = command->add_option("--top-p", s.top_p, "Nucleus sampling");
-  command->add_option("--min-p", s.min_p, "Least share of the likeliest token's probability");
+  command->add_option("--temperature,--temp", o->temperature,
+                      "0: greedy. This, --top-p, --top-k and -n default to the checkpoint's generation_config.json");
+  command->add_option("--top-k", o->top_k, "Keep the k likeliest tokens");
+  command->add_option("--top-p", o->top_p, "Nucleus sampling")->check(CLI::Range(0.0, 1.0));
+  command->add_option("--min-p", s.min_p, "Least share of the likeliest token's probability")
+      ->check(CLI::Range(0.0, 1.0));
   command->add_option("--typical", s.typical_p, "Locally typical sampling");
   command->add_option("--top-n-sigma", s.top_n_sigma, "Keep logits within n standard deviations of the best");
   command->add_option("--xtc-probability", s.xtc_probability, "Exclude top choices: chance per token");
@@ -290,19 +327,18 @@ void add_run(CLI::App& app) {
   command->add_option("--dry-allowed-length", s.dry_allowed_length, "Longest repetition without penalty");
   command->add_option("--dry-last-n", s.dry_last_n, "Tokens that DRY looks back at; -1: all");
   command->add_option("--logit-bias", o->logit_bias, "ID:BIAS (may be repeated)")->expected(1)->take_all();
-  command->callback([o, temperature, top_p] {
-    if (o->r1) {
-      if (!temperature->count()) o->sampling.temperature = 0.6f;
-      if (!top_p->count()) o->sampling.top_p = 0.95f;
-    }
+  command->add_flag("--context-shift", o->context_shift, "When the context is full, forget its older half and go on");
+  command->callback([o] {
     if (!o->json) return run(*o);
     try {
       run(*o);
     } catch (const Reported&) {
       throw;
     } catch (const Failure& e) {
-      std::printf("%s\n", ordered_json{{"finish_reason", "error"}, {"error", e.message}}
-                              .dump(-1, ' ', false, ordered_json::error_handler_t::replace).c_str());
+      ponder::Reply nothing;
+      nothing.finish = PONDER_FINISH_ERROR;
+      nothing.error = ponder::Error(PONDER_E_INTERNAL, e.message);
+      print_json(reply_json({}, nothing, 0));
       throw;
     }
   });

@@ -41,6 +41,13 @@ ordered_json process(const ponder::Tokenizer& tokenizer, const Options& o, const
   return out;
 }
 
+// Without --jsonl a line may be either; a text that is itself such an object needs --jsonl around it.
+bool is_request(const std::string& line, bool decode) {
+  if (!line.starts_with('{')) return false;
+  const ordered_json in = ordered_json::parse(line, nullptr, false);
+  return in.is_object() && in.contains(decode ? "ids" : "text");
+}
+
 void run(const Options& o) {
   const ponder::Tokenizer tokenizer = unwrap(ponder::Tokenizer::load(o.tokenizer));
   const auto replace = ordered_json::error_handler_t::replace;
@@ -48,14 +55,13 @@ void run(const Options& o) {
   while (std::getline(std::cin, line)) {
     ordered_json out;
     try {
-      const bool is_object = o.decode && line.starts_with('{');
-      if (!o.jsonl && !is_object) {  // plain text, or ids separated by commas
+      if (!o.jsonl && !is_request(line, o.decode)) {  // plain text, or ids separated by commas
         ordered_json in;
         if (o.decode)
           in["ids"] = parse_ids(line);
         else
           in["text"] = line;
-        line = in.dump(-1, ' ', false, replace);
+        line = in.dump();
       }
       out = process(tokenizer, o, line);
     } catch (const Failure& e) {
@@ -74,7 +80,7 @@ void add_tokenize(CLI::App& app) {
   auto o = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("tokenize", "Token ids of text lines on standard input, or back");
   command->add_option("--tokenizer,-m,--model", o->tokenizer, "Folder with tokenizer.json, or the file")->required();
-  command->add_flag("--jsonl", o->jsonl, "Lines are {\"text\": ...} (with --decode {\"ids\": [...]})");
+  command->add_flag("--jsonl", o->jsonl, "Every line is {\"text\": ...} (with --decode {\"ids\": [...]}), never plain text");
   command->add_flag("--special", o->special, "Recognise special tokens in the text");
   command->add_flag("--bos", o->bos, "Put the beginning-of-sentence id in front");
   command->add_flag("--skip-special", o->skip_special, "Leave special tokens out when decoding");

@@ -46,7 +46,7 @@ class TestMatrix {
   float unscaled(std::size_t n, std::size_t k) const {
     const unsigned char* at = data_.data() + n * stride_ + core::row_bytes(type_, k);
     std::uint32_t bits = 0;
-    std::memcpy(&bits, at, core::element_bytes(type_));
+    std::memcpy(&bits, at, std::min(core::element_bytes(type_), sizeof bits));
     switch (type_) {
       case core::DType::f16: return core::f16_to_f32(static_cast<std::uint16_t>(bits));
       case core::DType::bf16: return core::bf16_to_f32(static_cast<std::uint16_t>(bits));

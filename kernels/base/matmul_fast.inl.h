@@ -105,7 +105,7 @@ struct FloatUnitsFp8 : FloatUnits {
   static void fill(std::uint32_t* panel, const PanelSource& from) {
     for (std::size_t half = 0; half < kFastRows; half += kLanes) {
       alignas(64) float scales[kLanes];
-      for (std::size_t r = 0; r < kLanes; ++r) scales[r] = half + r < from.n_rows ? from.scale(half + r, 0) * kFp8Factor : 0.0f;
+      for (std::size_t r = 0; r < kLanes; ++r) scales[r] = half + r < from.n_rows && from.count > 0 ? from.scale(half + r, 0) * kFp8Factor : 0.0f;
       const Vec scale = load(scales);
       for (std::size_t i = 0; i < from.count; i += 32) {
         __m512i v[16];

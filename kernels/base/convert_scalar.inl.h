@@ -36,6 +36,21 @@ namespace {
   return float_of_bits(sign | ((exponent + 112) << 23) | (mantissa << 13));
 }
 
+// Ties to even, overflow to infinity.
+[[maybe_unused]] inline std::uint16_t scalar_to_f16(float value) {
+  const std::uint32_t bits = bits_of_float(value);
+  const std::uint32_t sign = (bits >> 16) & 0x8000u;
+  const std::uint32_t magnitude = bits & 0x7fffffffu;
+  if (magnitude > 0x7f800000u) return static_cast<std::uint16_t>(sign | 0x7e00u | ((magnitude >> 13) & 0x3ffu));
+  if (magnitude >= 0x477ff000u) return static_cast<std::uint16_t>(sign | 0x7c00u);  // 65520 and above
+  if (magnitude < 0x38800000u) {  // subnormal: steps of 2^-24, which adding 2^52 rounds to
+    const double steps = double{float_of_bits(magnitude)} * 0x1p24 + 0x1p52 - 0x1p52;
+    return static_cast<std::uint16_t>(sign | static_cast<std::uint32_t>(steps));
+  }
+  const std::uint32_t rebased = magnitude - 0x38000000u;
+  return static_cast<std::uint16_t>(sign | ((rebased + 0xfffu + ((rebased >> 13) & 1u)) >> 13));
+}
+
 // e4m3fn without its block scale; 0x7f and 0xff are NaN.
 [[maybe_unused]] inline float scalar_fp8(std::uint8_t bits) {
   const std::uint32_t sign = (bits & 0x80u) << 24;

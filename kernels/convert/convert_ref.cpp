@@ -19,20 +19,6 @@ std::uint16_t to_bf16(float value) {
   return static_cast<std::uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
 
-std::uint16_t to_f16(float value) {
-  const std::uint32_t bits = bits_of_float(value);
-  const std::uint32_t sign = (bits >> 16) & 0x8000u;
-  const std::uint32_t magnitude = bits & 0x7fffffffu;
-  if (magnitude > 0x7f800000u) return static_cast<std::uint16_t>(sign | 0x7e00u | ((magnitude >> 13) & 0x3ffu));
-  if (magnitude >= 0x477ff000u) return static_cast<std::uint16_t>(sign | 0x7c00u);  // 65520 and above
-  if (magnitude < 0x38800000u) {  // subnormal: steps of 2^-24, ties to even
-    const double steps = std::nearbyint(std::fabs(double{value}) * 0x1p24);
-    return static_cast<std::uint16_t>(sign | static_cast<std::uint32_t>(steps));
-  }
-  const std::uint32_t rebased = magnitude - 0x38000000u;
-  return static_cast<std::uint16_t>(sign | ((rebased + 0xfffu + ((rebased >> 13) & 1u)) >> 13));
-}
-
 template <class Convert>
 void from_f32(void* y, const float* x, std::size_t n, Convert convert) {
   for (std::size_t i = 0; i < n; ++i) {
@@ -47,7 +33,7 @@ void bf16_to_f32_ref(float* y, const void* x, std::size_t n) { to_f32<ReadBf16>(
 void f16_to_f32_ref(float* y, const void* x, std::size_t n) { to_f32<ReadF16>(y, x, n); }
 void fp8_to_f32_ref(float* y, const void* x, std::size_t n) { to_f32<ReadFp8>(y, x, n); }
 void f32_to_bf16_ref(void* y, const float* x, std::size_t n) { from_f32(y, x, n, to_bf16); }
-void f32_to_f16_ref(void* y, const float* x, std::size_t n) { from_f32(y, x, n, to_f16); }
+void f32_to_f16_ref(void* y, const float* x, std::size_t n) { from_f32(y, x, n, scalar_to_f16); }
 
 void add_ref(float* y, const float* x, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) y[i] += x[i];

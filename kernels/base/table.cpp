@@ -35,6 +35,7 @@ Table make_table(Isa cap) {
   t.iq2_s = {pick(iq2_s_to_f32_impls(), cap), pick(matmul_iq2_s_impls(), cap), pick(vecmat_iq2_s_impls(), cap)};
   t.iq1_s = {pick(iq1_s_to_f32_impls(), cap), pick(matmul_iq1_s_impls(), cap), pick(vecmat_iq1_s_impls(), cap)};
   t.iq1_m = {pick(iq1_m_to_f32_impls(), cap), pick(matmul_iq1_m_impls(), cap), pick(vecmat_iq1_m_impls(), cap)};
+  t.quantize = pick(quantize_impls(), cap);
   t.rms_norm = pick(rms_norm_impls(), cap);
   t.rope_interleaved = pick(rope_interleaved_impls(), cap);
   t.rope_half = pick(rope_half_impls(), cap);

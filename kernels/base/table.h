@@ -25,6 +25,7 @@
 #include "kernels/q5_k/q5_k.h"
 #include "kernels/q6_k/q6_k.h"
 #include "kernels/q8_0/q8_0.h"
+#include "kernels/quantize/quantize.h"
 #include "kernels/rms_norm/rms_norm.h"
 #include "kernels/rope/rope.h"
 #include "kernels/softmax/softmax.h"
@@ -44,6 +45,7 @@ struct Table {
   VecmatFn *vecmat_f32, *vecmat_f16, *vecmat_bf16, *vecmat_fp8;
   BlockKernels q4_0, q4_1, q5_0, q5_1, q8_0, q2_k, q3_k, q4_k, q5_k, q6_k;
   BlockKernels iq4_nl, iq4_xs, iq3_xxs, iq3_s, iq2_xxs, iq2_xs, iq2_s, iq1_s, iq1_m;
+  const Quantizers* quantize;
   RmsNormFn* rms_norm;
   RopeFn *rope_interleaved, *rope_half;
   SoftmaxBlockFn* softmax_block;

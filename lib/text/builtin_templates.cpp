@@ -1,6 +1,7 @@
 // DeepSeek's chat formats, written out (MODEL_SPEC section 9 states them): B system, then U text / A text E per turn.
 // Tool calls and results with the templates' own bugs: their "first" flags are never reset.
 #include "lib/base/format.h"
+#include "lib/text/chat_content.h"
 #include "lib/text/chat_template.h"
 
 namespace ponder::core {
@@ -30,6 +31,13 @@ class BuiltinTemplate final : public ChatTemplate {
   Result<RenderedChat> render(const ChatInput& input) const override {
     if (!input.messages.is_array())
       return fail(Code::bad_template, "messages: {}, want an array", input.messages.type_name());
+    if (!has_content_parts(input.messages)) return render(input.messages, input);
+    PONDER_ASSIGN(const Json messages, join_content_parts(input.messages));
+    return render(messages, input);
+  }
+
+ private:
+  Result<RenderedChat> render(const Json& messages, const ChatInput& input) const {
     RenderedChat out;
     out.text = input.bos_token;
     const auto add_content = [&](std::string_view text) {
@@ -37,10 +45,10 @@ class BuiltinTemplate final : public ChatTemplate {
       out.content.push_back({out.text.size(), out.text.size() + text.size()});
       out.text += text;
     };
-    PONDER_TRY(check(input.messages));
+    PONDER_TRY(check(messages));
     const Json* last_system = nullptr;
     bool first = true;
-    for (const Json& message : input.messages.as_array()) {
+    for (const Json& message : messages.as_array()) {
       if (message.find("role")->as_string() != "system") continue;
       last_system = message.find("content");
       if (!format_.join_systems) continue;
@@ -50,7 +58,7 @@ class BuiltinTemplate final : public ChatTemplate {
     }
     if (!format_.join_systems && last_system) add_content(last_system->as_string());
     bool had_call = false, had_output = false, in_outputs = false;
-    for (const Json& message : input.messages.as_array()) {
+    for (const Json& message : messages.as_array()) {
       const std::string& role = message.find("role")->as_string();
       const Json *text = message.find("content"), *calls = message.find("tool_calls");
       if (calls && calls->is_null()) calls = nullptr;
@@ -114,7 +122,6 @@ class BuiltinTemplate final : public ChatTemplate {
     return out;
   }
 
- private:
   static Status check(const Json& messages) {
     std::size_t i = 0;
     for (const Json& message : messages.as_array()) {
@@ -136,7 +143,7 @@ class BuiltinTemplate final : public ChatTemplate {
             return fail(Code::bad_template, "messages[{}]: a tool call wants type, function.name and function.arguments as strings", i);
         }
       if (!content || !(content->is_string() || (content->is_null() && calls && name == "assistant")))
-        return fail(Code::bad_template, "messages[{}]: content is {}, want a string", i,
+        return fail(Code::bad_template, "messages[{}]: content is {}, want a string or parts of text", i,
                     content ? content->type_name() : "missing");
       ++i;
     }

@@ -45,6 +45,34 @@ TEST_CASE("built-in chat formats: content spans cover what came from messages an
   CHECK(rendered.text.substr(rendered.content[0].begin, rendered.content[0].end - rendered.content[0].begin) == "a<think>");
 }
 
+TEST_CASE("built-in chat formats: content in parts is their text, joined, and one span") {
+  const auto render = [](const char* messages) {
+    ChatInput input;
+    input.messages = parse_json(messages, "messages").value();
+    return ChatTemplate::builtin("deepseek-v3").value()->render(input);
+  };
+  const auto rendered = render(
+      R"([{"role": "system", "content": [{"type": "text", "text": "S"}]},
+          {"role": "user", "content": [{"type": "text", "text": "a "}, {"text": "b", "type": "text"}]},
+          {"role": "assistant", "content": []}, {"role": "user", "content": "c"}])").value();
+  CHECK(rendered.text == "S<｜User｜>a b<｜Assistant｜><｜end▁of▁sentence｜><｜User｜>c<｜Assistant｜>");
+  REQUIRE(rendered.content.size() == 3);
+  CHECK(rendered.content[1].end - rendered.content[1].begin == 3);
+  const auto refused = [&](const char* parts, std::string_view wanted) {
+    const Status status =
+        render((R"([{"role": "user", "content": "a"}, {"role": "user", "content": )" + std::string(parts) + "}]").c_str()).status();
+    CAPTURE(status.message());
+    CHECK(status.code() == Code::bad_template);
+    CHECK(status.message().find("messages[1].content") != std::string::npos);
+    CHECK(status.message().find(wanted) != std::string::npos);
+  };
+  refused(R"([{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "x"}}])", "[1] is of type 'image_url'");
+  refused(R"([{"type": "text"}])", "text is missing");
+  refused(R"([{"type": "text", "text": 5}])", "text is integer");
+  refused(R"(["a"])", "[0] is string");
+  refused(R"([{"type": null, "text": "a"}])", "without a type");
+}
+
 TEST_CASE("built-in chat formats: messages of the wrong form are refused by index") {
   const auto chat_template = ChatTemplate::builtin("deepseek-v3").value();
   for (const char* messages : {"{}", R"([{"content": "a"}])", R"([{"role": "user"}])", R"([{"role": "x", "content": "a"}])"}) {

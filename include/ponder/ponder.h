@@ -370,7 +370,7 @@ typedef struct ponder_template ponder_template;
  */
 PONDER_API ponder_status PONDER_CALL ponder_template_load(const char* path, ponder_template** out_template,
                                                           ponder_error* err) PONDER_NOEXCEPT;
-/** name: "deepseek-v3", "deepseek-r1" or "r1-distill", with DeepSeek's BOS and EOS; PONDER_E_NOT_FOUND. */
+/** name: "deepseek-v2", "deepseek-v3", "deepseek-r1" or "r1-distill", with DeepSeek's BOS and EOS; PONDER_E_NOT_FOUND. */
 PONDER_API ponder_status PONDER_CALL ponder_template_builtin(const char* name, ponder_template** out_template,
                                                              ponder_error* err) PONDER_NOEXCEPT;
 /** The template that a model's sessions use, own or built-in; when there is none, the status that says why. */

@@ -330,17 +330,18 @@ void add_unique(std::vector<std::int32_t>& ids, const std::vector<std::int32_t>&
     if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
 }
 
-// The built-in format for a model without a template of its own, or "" when there is none. All need the turn markers of
-// DeepSeek in the tokenizer: others were trained on another format. A V3 architecture with <think> is R1's (V3's first
-// tokenizer lacks it; V3.1 has it, but brings a template); Qwen2 and Llama with the markers are R1's distills. Base models
-// have the same tokenizers, so they are given a format too, though raw prompts suit them better.
+// The built-in format for a model without a template of its own, or "" when there is none. All but V2's need the turn markers
+// of DeepSeek in the tokenizer: others were trained on another format. A V3 architecture with <think> is R1's (V3's first
+// tokenizer lacks it; V3.1 has it, but brings a template); Qwen2 and Llama with the markers are R1's distills; V2 with them is
+// V2.5, which has V3's format. Base models have the same tokenizers, so they are given a format too, though raw prompts suit
+// them better.
 std::string_view builtin_template(Architecture architecture, const Tokenizer& tokenizer) {
-  if (!tokenizer.find("<｜User｜>") || !tokenizer.find("<｜Assistant｜>")) return "";
+  const bool markers = tokenizer.find("<｜User｜>") && tokenizer.find("<｜Assistant｜>");
   switch (architecture) {
-    case Architecture::deepseek_v3: return tokenizer.find("<think>") ? "deepseek-r1" : "deepseek-v3";
+    case Architecture::deepseek_v3: return !markers ? "" : tokenizer.find("<think>") ? "deepseek-r1" : "deepseek-v3";
     case Architecture::qwen2:
-    case Architecture::llama: return "r1-distill";
-    case Architecture::deepseek_v2: return "";  // V2's own format ("User: ...") is none of the built-in ones
+    case Architecture::llama: return markers ? "r1-distill" : "";
+    case Architecture::deepseek_v2: return markers ? "deepseek-v3" : tokenizer.find("<｜end▁of▁sentence｜>") ? "deepseek-v2" : "";
   }
   return "";
 }

@@ -10,9 +10,15 @@ using namespace ponder::core;
 namespace {
 
 struct Fixture {
-  test::Editable editable{"v3-tiny"};
+  explicit Fixture(const char* model = "v3-tiny") : editable(model) {}
+  test::Editable editable;
   test::Files files = editable.files();
   std::string tokenizer_json = *read_file(std::string(PONDER_MODELS) + "/ponder-tiny-r1/tokenizer.json", 16 << 20);
+
+  void rename(const std::string& from, const std::string& to) {
+    for (std::size_t at = 0; (at = tokenizer_json.find(from, at)) != std::string::npos; at += to.size())
+      tokenizer_json.replace(at, from.size(), to);
+  }
 
   std::shared_ptr<const Model> load(const char* tokenizer_config, const char* jinja_file = nullptr) {
     files["tokenizer.json"] = tokenizer_json;
@@ -67,17 +73,22 @@ TEST_CASE("chat template: one that does not parse is a warning, and the built-in
 TEST_CASE("chat template: without one, V3 with think tokens is R1, and without turn markers there is no format") {
   Fixture checkpoint;
   CHECK(text_of(*checkpoint.load("{}")) == "<｜User｜>Q<｜Assistant｜><think>\n");
-  const auto rename = [&](const std::string& from, const std::string& to) {
-    for (std::size_t at = 0; (at = checkpoint.tokenizer_json.find(from, at)) != std::string::npos; at += to.size())
-      checkpoint.tokenizer_json.replace(at, from.size(), to);
-  };
-  rename("<think>", "<thunk>");
+  checkpoint.rename("<think>", "<thunk>");
   CHECK(text_of(*checkpoint.load("{}")) == "<｜User｜>Q<｜Assistant｜>");
-  rename("<｜User｜>", "<｜Uzer｜>");
+  checkpoint.rename("<｜User｜>", "<｜Uzer｜>");
   const auto model = checkpoint.load("{}");
   CHECK(model->chat_template() == nullptr);
   CHECK(model->chat_template_status().code() == Code::not_found);
   const auto broken = checkpoint.load(R"({"chat_template": "{{"})");
   CHECK(broken->chat_template() == nullptr);
   CHECK(broken->chat_template_status().code() == Code::bad_template);
+}
+
+TEST_CASE("chat template: without one, V2 has its labels, and with turn markers V3's format") {
+  Fixture checkpoint("v2-tiny");
+  CHECK(text_of(*checkpoint.load("{}")) == "<｜User｜>Q<｜Assistant｜>");
+  checkpoint.rename("<｜User｜>", "<｜Uzer｜>");
+  CHECK(text_of(*checkpoint.load("{}")) == "User: Q\n\nAssistant:");
+  checkpoint.rename("<｜end▁of▁sentence｜>", "<｜eos｜>");
+  CHECK(checkpoint.load("{}")->chat_template_status().code() == Code::not_found);
 }

@@ -73,6 +73,27 @@ TEST_CASE("built-in chat formats: content in parts is their text, joined, and on
   refused(R"([{"type": null, "text": "a"}])", "without a type");
 }
 
+TEST_CASE("built-in chat formats: V2 has plain labels, systems where they stand, and no tools") {
+  const auto render = [](const char* messages, bool open) {
+    ChatInput input;
+    input.messages = parse_json(messages, "messages").value();
+    input.bos_token = "<B>";
+    input.add_generation_prompt = open;
+    return ChatTemplate::builtin("deepseek-v2").value()->render(input);
+  };
+  constexpr const char* kChat =
+      R"([{"role": "system", "content": "S"}, {"role": "user", "content": "a"}, {"role": "assistant", "content": "<think>b</think>c"},
+          {"role": "system", "content": "T"}, {"role": "user", "content": " d "}])";
+  const auto rendered = render(kChat, true).value();
+  CHECK(rendered.text == "<B>S\n\nUser: a\n\nAssistant: <think>b</think>c<｜end▁of▁sentence｜>T\n\nUser:  d \n\nAssistant:");
+  CHECK(rendered.content.size() == 5);
+  CHECK(render(kChat, false).value().text + "Assistant:" == rendered.text);
+  CHECK(render(R"([{"role": "tool", "content": "a"}])", true).status().message().find("messages[0]: role 'tool'") == 0);
+  const char* const call =
+      R"([{"role": "assistant", "content": null, "tool_calls": [{"type": "function", "function": {"name": "f", "arguments": ""}}]}])";
+  CHECK(render(call, true).status().message().find("messages[0]: tool_calls") == 0);
+}
+
 TEST_CASE("built-in chat formats: messages of the wrong form are refused by index") {
   const auto chat_template = ChatTemplate::builtin("deepseek-v3").value();
   for (const char* messages : {"{}", R"([{"content": "a"}])", R"([{"role": "user"}])", R"([{"role": "x", "content": "a"}])"}) {

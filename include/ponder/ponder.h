@@ -370,7 +370,11 @@ typedef struct ponder_template ponder_template;
  */
 PONDER_API ponder_status PONDER_CALL ponder_template_load(const char* path, ponder_template** out_template,
                                                           ponder_error* err) PONDER_NOEXCEPT;
-/** name: "deepseek-v2", "deepseek-v3", "deepseek-r1" or "r1-distill", with DeepSeek's BOS and EOS; PONDER_E_NOT_FOUND. */
+/**
+ * name: "deepseek-v2", "deepseek-v3", "deepseek-r1" or "r1-distill", with DeepSeek's BOS and EOS; PONDER_E_NOT_FOUND.
+ * Of kwargs they know enable_thinking: false makes the last two end in "<think>\n\n</think>\n\n" instead of "<think>\n".
+ * The others open no thinking, and it changes nothing there. PONDER_THINK_NONE has that effect with any template.
+ */
 PONDER_API ponder_status PONDER_CALL ponder_template_builtin(const char* name, ponder_template** out_template,
                                                              ponder_error* err) PONDER_NOEXCEPT;
 /** The template that a model's sessions use, own or built-in; when there is none, the status that says why. */
@@ -385,7 +389,7 @@ PONDER_API void PONDER_CALL ponder_template_free(ponder_template* chat_template)
  * Renders messages to prompt text.
  *
  * messages_json  an OpenAI message array, or {"messages": [...], "tools": [...], "add_generation_prompt": true}; the two
- *                last may be left out, other members are ignored.
+ *                last may be left out, other members are ignored. Content is a string or an array of parts of type text.
  * kwargs_json    an object of further template variables, e.g. {"enable_thinking": true}, or NULL.
  * flags          PONDER_CHAT_NO_GENERATION_PROMPT.
  * Returns        PONDER_OK, or PONDER_E_TEMPLATE: the template refused the messages or ran into a limit.

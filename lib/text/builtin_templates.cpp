@@ -13,6 +13,8 @@ constexpr std::string_view kEnd = "<｜end▁of▁sentence｜>";
 constexpr std::string_view kCallsEnd = "<｜tool▁calls▁end｜>";
 constexpr std::string_view kUser = "<｜User｜>";
 constexpr std::string_view kAssistant = "<｜Assistant｜>";
+// What the users of R1 put in the model's mouth to have no thinking, and what Qwen3's own template writes for it.
+constexpr std::string_view kNoThinking = "<think>\n\n</think>\n\n";
 
 struct Format {
   std::string_view name;
@@ -56,14 +58,23 @@ class BuiltinTemplate final : public ChatTemplate {
  private:
   Result<RenderedChat> render(const Json& messages, const ChatInput& input) const {
     PONDER_TRY(check(messages));
+    PONDER_ASSIGN(const bool think, enable_thinking(input.kwargs));
     Prompt prompt;
     prompt << input.bos_token;
     const bool open = format_.labels ? write_labelled(messages, prompt) : write_turns(messages, prompt);
     if (input.add_generation_prompt && open) {
       if (format_.labels) prompt << "Assistant:";
-      else prompt << kAssistant << format_.opening;
+      else prompt << kAssistant << (think || format_.opening.empty() ? format_.opening : kNoThinking);
     }
     return std::move(prompt.out);
+  }
+
+  // The one variable that these formats know.
+  static Result<bool> enable_thinking(const Json& kwargs) {
+    const Json* value = kwargs.find("enable_thinking");
+    if (!value || value->is_null()) return true;
+    if (!value->is_bool()) return fail(Code::bad_template, "enable_thinking is {}, want true or false", dump_json(*value));
+    return value->as_bool();
   }
 
   static bool write_labelled(const Json& messages, Prompt& prompt) {

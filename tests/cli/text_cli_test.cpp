@@ -104,3 +104,18 @@ TEST_CASE("template: a variable from --kwarg reaches the template") {
                 "word=two"}).out == "on two");
   CHECK(run_program({"template", "--tokenizer", folder.file(""), "--messages", messages}).out == "off ");
 }
+
+TEST_CASE("template: enable_thinking=false and content in parts reach the built-in formats") {
+  const Folder folder;
+  const std::string messages = folder.write("m.json", R"([{"role":"user","content":[{"type":"text","text":"1"},{"type":"text","text":"+1"}]}])");
+  const auto render = [&](const char* name) {
+    return run_program({"template", "--builtin", name, "--messages", messages, "--kwarg", "enable_thinking=false"}).out;
+  };
+  CHECK(render("deepseek-r1") == "<｜begin▁of▁sentence｜><｜User｜>1+1<｜Assistant｜><think>\n\n</think>\n\n");
+  CHECK(render("deepseek-v3") == "<｜begin▁of▁sentence｜><｜User｜>1+1<｜Assistant｜>");
+  CHECK(render("deepseek-v2") == "<｜begin▁of▁sentence｜>User: 1+1\n\nAssistant:");
+  const std::string image = folder.write("i.json", R"([{"role":"user","content":[{"type":"image_url","image_url":{"url":"x"}}]}])");
+  const Outcome refused = run_program({"template", "--builtin", "deepseek-r1", "--messages", image});
+  CHECK(refused.exit_code != 0);
+  CHECK(refused.err.find("messages[0].content[0] is of type 'image_url'") != std::string::npos);
+}

@@ -149,6 +149,7 @@ TEST_CASE("thinking: a context shift forgets tokens, not the channel and the cou
 }
 
 TEST_CASE("thinking: the channel of a prompt is that of its last marker, and no turn thinks for the next") {
+  CHECK(channel_after("x<｜Assistant｜><think>\n\n</think>\n\n") == Channel::answer);  // enable_thinking=false
   CHECK(channel_after("<｜User｜>Hi<｜Assistant｜><think>\n") == Channel::thinking);
   CHECK(channel_after("<｜User｜>Hi<｜Assistant｜><think>\nhm</think>so") == Channel::answer);
   CHECK(channel_after("<｜User｜>Hi<｜Assistant｜>") == Channel::answer);

@@ -94,6 +94,29 @@ TEST_CASE("built-in chat formats: V2 has plain labels, systems where they stand,
   CHECK(render(call, true).status().message().find("messages[0]: tool_calls") == 0);
 }
 
+TEST_CASE("built-in chat formats: enable_thinking=false closes the thinking where the format opens one") {
+  const auto render = [](const char* name, const char* kwargs, bool open = true) {
+    ChatInput input;
+    input.messages = parse_json(R"([{"role": "user", "content": "a"}])", "messages").value();
+    if (kwargs) input.kwargs = parse_json(kwargs, "kwargs").value();
+    input.add_generation_prompt = open;
+    return ChatTemplate::builtin(name).value()->render(input);
+  };
+  for (const char* name : {"deepseek-r1", "r1-distill"}) {
+    CAPTURE(name);
+    CHECK(render(name, R"({"enable_thinking": false})")->text == "<｜User｜>a<｜Assistant｜><think>\n\n</think>\n\n");
+    CHECK(render(name, R"({"enable_thinking": true})")->text == "<｜User｜>a<｜Assistant｜><think>\n");
+    CHECK(render(name, R"({"enable_thinking": null, "date": 5})")->text == "<｜User｜>a<｜Assistant｜><think>\n");
+    CHECK(render(name, R"({"enable_thinking": false})", false)->text == "<｜User｜>a");
+  }
+  for (const char* name : {"deepseek-v2", "deepseek-v3"})
+    for (const char* kwargs : {R"({"enable_thinking": false})", R"({"enable_thinking": true})"})
+      CHECK(render(name, kwargs)->text == render(name, nullptr)->text);
+  const Status status = render("deepseek-r1", R"({"enable_thinking": "False"})").status();
+  CHECK(status.code() == Code::bad_template);
+  CHECK(status.message() == "enable_thinking is \"False\", want true or false");
+}
+
 TEST_CASE("built-in chat formats: messages of the wrong form are refused by index") {
   const auto chat_template = ChatTemplate::builtin("deepseek-v3").value();
   for (const char* messages : {"{}", R"([{"content": "a"}])", R"([{"role": "user"}])", R"([{"role": "x", "content": "a"}])"}) {

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "lib/base/status.h"
+#include "lib/io/output_file.h"  // write_file, beside read_file
 
 namespace ponder::core {
 
@@ -36,9 +37,5 @@ class MappedFile {
 
 // A whole small file as a string, e.g. config.json. Files above `max_bytes` are refused.
 Result<std::string> read_file(const std::filesystem::path& path, std::size_t max_bytes);
-
-// Writes via a temporary file beside `path` and a rename, so that a reader never sees half of it and a failure leaves
-// the old file as it was.
-Status write_file(const std::filesystem::path& path, std::span<const std::byte> bytes);
 
 }  // namespace ponder::core

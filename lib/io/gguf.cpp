@@ -9,10 +9,6 @@
 namespace ponder::core {
 namespace {
 
-constexpr std::string_view kMagic = "GGUF";
-constexpr std::uint64_t kDefaultAlignment = 32;
-constexpr std::uint64_t kMaxKeyBytes = 65535;    // by the format
-constexpr std::uint64_t kMaxTensorNameBytes = 64;
 // The smallest entries: length and one byte of key, type, one byte of value; length and name, rank, type, offset.
 constexpr std::uint64_t kMinMetadataBytes = 8 + 1 + 4 + 1;
 constexpr std::uint64_t kMinTensorBytes = 8 + 1 + 4 + 4 + 8;
@@ -32,32 +28,10 @@ constexpr std::pair<std::uint32_t, std::string_view> kOtherTypes[] = {
     {37, "IQ4_NL_4_8"}, {38, "IQ4_NL_8_8"}, {39, "MXFP4"},   {40, "NVFP4"},
 };
 
-std::optional<DType> type_by_number(std::uint64_t number) {
-  for (const auto& [known, type] : kTypes)
-    if (known == number) return type;
-  return std::nullopt;
-}
 std::string name_of_type(std::uint64_t number) {
   for (const auto& [known, name] : kOtherTypes)
     if (known == number) return fmt::format("{} ({})", number, name);
   return std::to_string(number);
-}
-
-// RFC 3629: no overlong form, no surrogate, nothing above U+10FFFF.
-bool is_utf8(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
-  for (std::size_t i = 0; i < text.size();) {
-    const unsigned lead = byte(i), second = byte(i + 1);
-    const std::size_t size = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-    if (size > 1 && (lead < 0xc2 || lead > 0xf4)) return false;
-    if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f) || (lead == 0xf0 && second < 0x90) ||
-        (lead == 0xf4 && second > 0x8f))
-      return false;
-    for (std::size_t k = 1; k < size; ++k)
-      if (byte(i + k) >> 6 != 2) return false;
-    i += size;
-  }
-  return true;
 }
 
 // Walks the file; what it gives lies inside.
@@ -142,7 +116,7 @@ class Reader {
   // All but `bytes`; the offset of the data in the data section goes to `offset`.
   Result<TensorInfo> tensor(std::uint64_t index, std::uint64_t& offset) {
     TensorInfo info;
-    PONDER_ASSIGN(info.name, string(fmt::format("the name of tensor {}", index), kMaxTensorNameBytes));
+    PONDER_ASSIGN(info.name, string(fmt::format("the name of tensor {}", index), kGgufMaxNameBytes));
     if (info.name.empty()) return fail(Code::bad_file, "{}: the name of tensor {} is empty", what_, index);
     PONDER_ASSIGN(const std::uint64_t n_dims, number(4, info.name));
     if (n_dims > Shape::kMaxDims)
@@ -156,7 +130,7 @@ class Reader {
     }
     for (std::uint64_t i = n_dims; i > 0; --i) info.shape.push_back(static_cast<std::int64_t>(dims[i - 1]));
     PONDER_ASSIGN(const std::uint64_t number_of_type, number(4, info.name));
-    const std::optional<DType> type = type_by_number(number_of_type);
+    const std::optional<DType> type = gguf_type_of(number_of_type);
     if (!type)
       return fail(Code::unsupported, "{}: {}: ggml type {} is not supported", what_, info.name,
                   name_of_type(number_of_type));
@@ -211,7 +185,7 @@ std::optional<std::uint64_t> tensor_bytes(const TensorInfo& info) {
 
 Result<std::uint64_t> alignment_of(const Gguf& gguf, const std::string& what) {
   const GgufValue* value = gguf.find_value("general.alignment");
-  if (!value) return kDefaultAlignment;
+  if (!value) return kGgufAlignment;
   const std::int64_t alignment = value->integer().value_or(0);
   if (alignment <= 0 || (alignment & (alignment - 1)) != 0)
     return fail(Code::bad_file, "{}: general.alignment: {}, want a power of two", what, value->describe());
@@ -220,12 +194,39 @@ Result<std::uint64_t> alignment_of(const Gguf& gguf, const std::string& what) {
 
 }  // namespace
 
+std::optional<DType> gguf_type_of(std::uint64_t number) {
+  for (const auto& [known, type] : kTypes)
+    if (known == number) return type;
+  return std::nullopt;
+}
+std::optional<std::uint32_t> gguf_number_of(DType type) {
+  for (const auto& [number, known] : kTypes)
+    if (known == type) return number;
+  return std::nullopt;
+}
+
+bool is_utf8(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
+  for (std::size_t i = 0; i < text.size();) {
+    const unsigned lead = byte(i), second = byte(i + 1);
+    const std::size_t size = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    if (size > 1 && (lead < 0xc2 || lead > 0xf4)) return false;
+    if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f) || (lead == 0xf0 && second < 0x90) ||
+        (lead == 0xf4 && second > 0x8f))
+      return false;
+    for (std::size_t k = 1; k < size; ++k)
+      if (byte(i + k) >> 6 != 2) return false;
+    i += size;
+  }
+  return true;
+}
+
 Result<Gguf> Gguf::parse(FileView file) {
   const std::string& what = file.name;
-  if (!file.text().starts_with(kMagic))
-    return fail(Code::bad_file, "{}: no GGUF file: it does not begin with '{}'", what, kMagic);
+  if (!file.text().starts_with(kGgufMagic))
+    return fail(Code::bad_file, "{}: no GGUF file: it does not begin with '{}'", what, kGgufMagic);
   Reader reader(file);
-  PONDER_TRY(reader.number(kMagic.size(), "the magic").status());
+  PONDER_TRY(reader.number(kGgufMagic.size(), "the magic").status());
   Gguf result;
   PONDER_ASSIGN(const std::uint64_t version, reader.number(4, "the version"));
   if (version != 0 && version % 65536 == 0)
@@ -238,7 +239,7 @@ Result<Gguf> Gguf::parse(FileView file) {
 
   // No reserve: a count is only worth memory once its entries have been seen.
   for (std::uint64_t i = 0; i < n_metadata; ++i) {
-    PONDER_ASSIGN(const std::string_view key, reader.string(fmt::format("metadata key {}", i), kMaxKeyBytes));
+    PONDER_ASSIGN(const std::string_view key, reader.string(fmt::format("metadata key {}", i), kGgufMaxKeyBytes));
     if (key.empty()) return fail(Code::bad_file, "{}: metadata key {} is empty", what, i);
     if (!result.by_key_.emplace(key, result.metadata_.size()).second)
       return fail(Code::bad_file, "{}: metadata {} is given twice", what, key);

@@ -33,6 +33,7 @@ class GgufValue {
   GgufType type() const { return type_; }  // of the value, or of the elements of an array
   bool is_array() const { return is_array_; }
   std::uint64_t count() const { return count_; }  // elements; 1 without an array
+  std::span<const std::byte> bytes() const { return bytes_; }  // as in the file, after type and count
   std::string describe() const;                   // for messages: "u32 7", "an array of 3 f32"
 
   // Nothing when the value is of another type: integer() takes every integer type that fits, number() also integers.

@@ -1,8 +1,9 @@
-// What gguf.cpp and gguf_value.cpp share: little-endian integers and sizes of the format.
+// What the reader and the writer of GGUF share: little-endian integers, numbers and sizes of the format.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -10,6 +11,10 @@
 
 namespace ponder::core {
 
+constexpr std::string_view kGgufMagic = "GGUF";
+constexpr std::uint64_t kGgufAlignment = 32;        // of data, when general.alignment says nothing
+constexpr std::uint64_t kGgufMaxKeyBytes = 65535;   // by the format
+constexpr std::uint64_t kGgufMaxNameBytes = 64;     // of tensors; ggml's own limit is 63
 constexpr std::size_t kGgufLengthBytes = 8;  // the u64 in front of every string
 
 // `size` bytes, 1 .. 8, as an unsigned integer.
@@ -34,5 +39,11 @@ constexpr std::size_t gguf_fixed_bytes(GgufType type) {
   }
   return 0;
 }
+
+// ggml.h's enum ggml_type, and back; nothing for types of ours that GGUF lacks, or theirs that we lack.
+std::optional<std::uint32_t> gguf_number_of(DType type);
+std::optional<DType> gguf_type_of(std::uint64_t number);
+
+bool is_utf8(std::string_view text);  // RFC 3629: no overlong form, no surrogate, nothing above U+10FFFF
 
 }  // namespace ponder::core

@@ -1,4 +1,4 @@
-#include "lib/ops/quantize.h"
+#include "lib/ops/weight_rows.h"
 
 #include <atomic>
 #include <cmath>

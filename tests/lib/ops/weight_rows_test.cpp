@@ -1,5 +1,5 @@
 // ops::quantize and ops::dequantize: rows, threads, and what is refused. The blocks themselves: tests/kernels.
-#include "lib/ops/quantize.h"
+#include "lib/ops/weight_rows.h"
 
 #include <doctest/doctest.h>
 

@@ -43,7 +43,8 @@ Result<Value> Interp::eval_optional(const ExprPtr& expr) {
 }
 
 Result<Value> Interp::eval_name(const Expr& expr) {
-  if (const Value* found = scope_->find(expr.text)) return *found;
+  PONDER_ASSIGN(const Value* found, find_name(expr.text));
+  if (found) return *found;
   return undefined(fmt::format("'{}' is undefined", expr.text));
 }
 
@@ -137,15 +138,20 @@ Result<Value> Interp::eval_call(const Expr& expr, const Value& caller) {
   }
   PONDER_ASSIGN(const CallArgs args, eval_arguments(expr.arguments));
   line_ = expr.line;
-  if (native) return native->run(*this, self, args);
+  if (native) return call_native(*native, self, args);
   if (const MacroObject* macro = callee.as<MacroObject>()) return call_macro(*macro, args, caller);
   if (!caller.is_missing()) return error("'call' wants a macro, found {}", type_name(callee));
   return call(callee, args);
 }
 
+Result<Value> Interp::call_native(const NativeFunction& function, const Value& self, const CallArgs& args) {
+  PONDER_TRY(use_texts(self, args));
+  return function.run(*this, self, args);
+}
+
 Result<Value> Interp::call(const Value& callee, const CallArgs& args) {
   if (const MacroObject* macro = callee.as<MacroObject>()) return call_macro(*macro, args);
-  if (const MethodObject* bound = callee.as<MethodObject>()) return bound->function.run(*this, bound->self, args);
+  if (const MethodObject* bound = callee.as<MethodObject>()) return call_native(bound->function, bound->self, args);
   if (Joiner* joiner = callee.as<Joiner>()) {
     if (std::exchange(joiner->used, true)) return joiner->separator;
     return string(std::string());
@@ -172,6 +178,7 @@ Result<Value> Interp::filter(std::string_view name, const Value& value, const Ca
   const Level level(*this);
   PONDER_TRY(level.check());
   PONDER_TRY(use());
+  PONDER_TRY(use_texts(value, args));
   if (const Filter* found = find_filter(name)) return found->run(*this, value, args);
   return error("there is no filter '{}'", name);
 }
@@ -186,6 +193,7 @@ Result<Value> Interp::eval_test(const Expr& expr) {
 
 Result<bool> Interp::predicate(std::string_view name, const Value& value, const CallArgs& args) {
   PONDER_TRY(use());
+  PONDER_TRY(use_texts(value, args));
   if (const Predicate* found = find_predicate(name)) return found->run(*this, value, args);
   return error("there is no test '{}'", name);
 }

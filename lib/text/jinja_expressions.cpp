@@ -352,6 +352,7 @@ Status Parser::parse_arguments(Expr& call) {
       PONDER_ASSIGN(arguments.star_star, parse_expression());
     } else if (current().is(TokenType::name) && at_ + 1 < tokens_.size() && tokens_[at_ + 1].is_op("=")) {
       if (arguments.star_star) return error(line, "a named argument stands behind '**'");
+      if (arguments.named.size() >= kMaxNames) return error(line, "more than {} named arguments", kMaxNames);
       std::string name = next().text;
       next();
       for (const auto& [other, value] : arguments.named)

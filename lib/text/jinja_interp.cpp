@@ -7,10 +7,12 @@
 
 namespace ponder::core::jinja {
 
-const Value* Scope::find(std::string_view name) const {
-  for (const Scope* scope = this; scope; scope = scope->parent)
+const Value* Scope::find(std::string_view name, std::size_t& n_walked) const {
+  for (const Scope* scope = this; scope; scope = scope->parent) {
+    n_walked += scope->names.size();
     for (const auto& [key, value] : scope->names)
       if (key == name) return &value;
+  }
   return nullptr;
 }
 
@@ -27,6 +29,20 @@ Status Interp::use(std::size_t n_steps) {
   n_steps_ += n_steps;
   if (n_steps_ <= limits_.max_steps) return {};
   return error("the template takes more than {} steps (max_steps)", limits_.max_steps);
+}
+
+Status Interp::use_texts(const Value& subject, const CallArgs& args) {
+  std::size_t n_bytes = subject.is_string() ? subject.text().size() : 0;
+  for (const Value& value : args.positional) n_bytes += value.is_string() ? value.text().size() : 0;
+  for (const auto& [name, value] : args.named) n_bytes += value.is_string() ? value.text().size() : 0;
+  return use_bytes(n_bytes);
+}
+
+Result<const Value*> Interp::find_name(std::string_view name) {
+  std::size_t n_walked = 0;
+  const Value* found = scope_->find(name, n_walked);
+  PONDER_TRY(use(n_walked / 64));
+  return found;
 }
 
 Status Interp::check_size(std::size_t n_bytes) const {
@@ -284,13 +300,14 @@ Status Interp::exec_loop(const Stmt& stmt, Flow& outer_flow) {
 Status Interp::assign(const Target& target, const Value& value) {
   if (target.kind == Target::Kind::name) {
     scope_->set(target.name, value);
-    return {};
+    return use(scope_->names.size() / 64);
   }
   if (target.kind == Target::Kind::attribute) {
-    const Value* found = scope_->find(target.name);
+    PONDER_ASSIGN(const Value* found, find_name(target.name));
     if (!found) return error("'{}' is undefined", target.name);
     Names* names = found->as<Names>();
     if (!names) return error("'{}' is no namespace: its attribute '{}' cannot be set", target.name, target.attribute);
+    PONDER_TRY(use(names->members.size() / 64));
     for (auto& [name, old] : names->members)
       if (name->text == target.attribute) {
         old = value;

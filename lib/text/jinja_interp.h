@@ -4,7 +4,7 @@
 // list or dict, no range of more than 100000), Python's truth, arithmetic, repr and str methods. Differences: integers have
 // 64 bits, and overflow is an error; `safe` and `escape` give plain strings.
 //
-// Bounds: every node, loop turn and list element is a step, and so is every KiB of text that is made; strings, output,
+// Bounds: every node, loop turn and list element is a step, and so are every 128 bytes of text that is read or made; strings, output,
 // depth and live bytes have limits of their own.
 #pragma once
 
@@ -39,7 +39,7 @@ struct Scope final {
   Scope* parent = nullptr;
   bool is_captured = false;  // a macro was defined inside and may look here later
   std::vector<std::pair<std::string_view, Value>> names;
-  const Value* find(std::string_view name) const;
+  const Value* find(std::string_view name, std::size_t& n_walked) const;
   void set(std::string_view name, Value value);
 };
 
@@ -81,7 +81,9 @@ class Interp {
     return fail(Code::bad_template, "line {}: {}", line_, fmt::format(text, std::forward<Args>(args)...));
   }
   Status use(std::size_t n_steps = 1);
-  Status use_bytes(std::size_t n_bytes) { return use(n_bytes / 1024); }
+  Status use_bytes(std::size_t n_bytes) { return use(n_bytes / 128); }
+  Status use_texts(const Value& subject, const CallArgs& args);  // what a function may have to read
+  Status use_lookup(const Dict& dict, std::string_view key) { return use(dict.members.size() * (1 + key.size() / 128) / 8); }
   Status check_size(std::size_t n_bytes) const;  // of one string
   Status check_memory() const;
 
@@ -166,6 +168,8 @@ class Interp {
   Status exec_scope(const Block& block, Flow& flow);
   Result<Value> capture(const Block& block);  // the output of a block in a scope of its own
   Status assign(const Target& target, const Value& value);
+  Result<const Value*> find_name(std::string_view name);  // null: undefined
+  Result<Value> call_native(const NativeFunction& function, const Value& self, const CallArgs& args);
   Result<Value> call_macro(const MacroObject& macro, const CallArgs& args, const Value& caller = {});
   Status bind_macro(const MacroObject& macro, const CallArgs& args, const Value& caller);
   Status define_globals(const ChatInput& input);

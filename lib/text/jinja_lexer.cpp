@@ -13,7 +13,7 @@ namespace ponder::core::jinja {
 
 namespace {
 
-constexpr std::size_t kMaxSourceBytes = std::size_t{4} << 20;
+constexpr std::size_t kMaxSourceBytes = std::size_t{1} << 20;
 
 // All line breaks as \n, and the last one dropped.
 std::string normalized(std::string_view source) {

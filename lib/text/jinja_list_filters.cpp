@@ -17,6 +17,7 @@ Result<Value> get_path(Interp& in, const Value& item, const Value& attribute, co
   PONDER_ASSIGN(const Str* path, in.as_str(attribute, "attribute"));
   Value value = item;
   for (std::size_t begin = 0; begin <= path->text.size();) {
+    PONDER_TRY(in.use());
     const std::size_t end = std::min(path->text.find('.', begin), path->text.size());
     const std::string_view part = std::string_view(path->text).substr(begin, end - begin);
     std::int64_t number = 0;
@@ -146,6 +147,7 @@ Result<Values> sort_keys(Interp& in, const Values& items, const Value& attribute
   if (attribute.is_string() && attribute.text().find(',') != std::string::npos) {
     parts.clear();
     for (std::size_t begin = 0; begin <= attribute.text().size();) {
+      PONDER_TRY(in.use());
       const std::size_t end = std::min(attribute.text().find(',', begin), attribute.text().size());
       PONDER_ASSIGN(Value part, in.string(attribute.text().substr(begin, end - begin)));
       parts.push_back(std::move(part));

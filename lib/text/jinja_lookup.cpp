@@ -48,6 +48,7 @@ Result<Value> get_attribute(Interp& in, const Value& value, std::string_view nam
     return Value::object(bound);
   }
   if (const Names* names = value.as<Names>()) {
+    PONDER_TRY(in.use(names->members.size() / 64));
     for (const auto& [key, member] : names->members)
       if (key->text == name) return member;
     return Value();
@@ -90,7 +91,7 @@ Result<Value> get_attribute(Interp& in, const Value& value, std::string_view nam
 // value[index] for lists, tuples, ranges, strings and dicts; missing when there is none.
 Result<Value> get_item(Interp& in, const Value& value, const Value& index) {
   if (const Dict* dict = value.as<Dict>()) {
-    PONDER_TRY(in.use(dict->members.size() / 8));
+    PONDER_TRY(in.use_lookup(*dict, index.is_string() ? std::string_view(index.text()) : std::string_view()));
     if (index.is_string()) {
       const Value* found = dict->find(index.text());
       return found ? *found : Value();
@@ -124,7 +125,7 @@ Result<Value> Interp::attribute(const Value& value, std::string_view name) {
   PONDER_ASSIGN(Value found, get_attribute(*this, value, name));
   if (!found.is_missing()) return found;
   if (const Dict* dict = value.as<Dict>()) {
-    PONDER_TRY(use(dict->members.size() / 8));
+    PONDER_TRY(use_lookup(*dict, name));
     if (const Value* member = dict->find(name)) return *member;
   }
   return undefined(fmt::format("'{}' has no attribute '{}'", owner_name(value), name));

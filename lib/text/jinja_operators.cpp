@@ -5,6 +5,7 @@
 
 #include "lib/text/jinja_functions.h"
 #include "lib/text/jinja_interp.h"
+#include "lib/text/jinja_text.h"
 #include "lib/text/utf8.h"
 
 namespace ponder::core::jinja {
@@ -116,11 +117,11 @@ Result<bool> Interp::contains(const Value& container, const Value& item) {
   if (container.is_string()) {
     if (item.is_undefined()) return error("{}", item.text());
     if (!item.is_string()) return error("'in' a str wants a str, found {}", type_name(item));
-    PONDER_TRY(use_bytes(container.text().size()));
-    return container.text().find(item.text()) != std::string::npos;
+    PONDER_TRY(use_bytes(container.text().size() + item.text().size()));
+    return find_text(container.text(), item.text()) != std::string::npos;
   }
   if (const Dict* dict = container.as<Dict>()) {
-    PONDER_TRY(use(dict->members.size() / 8));
+    PONDER_TRY(use_lookup(*dict, item.is_string() ? std::string_view(item.text()) : std::string_view()));
     if (item.is_string()) return dict->find(item.text()) != nullptr;
     for (const auto& [key, value] : dict->members) {
       PONDER_ASSIGN(const bool same, equal(key, item));
@@ -285,7 +286,14 @@ Result<Value> Interp::arithmetic(Op op, const Value& a, const Value& b) {
       const std::size_t size = many.text().size();
       if (size > 0 && n > limits_.max_output_bytes / size) return check_size(limits_.max_output_bytes + 1);
       TextBuilder text;
-      for (std::size_t i = 0; size > 0 && i < n; ++i) text.append(many.str());
+      if (many.str().taint.empty()) {
+        std::string& out = text.text();
+        out.reserve(size * n);
+        if (size > 0 && n > 0) out = many.text();
+        while (out.size() < size * n) out.append(out, 0, std::min(out.size(), size * n - out.size()));
+      } else {
+        for (std::size_t i = 0; i < n; ++i) text.append(many.str());
+      }
       return string(std::move(text));
     }
     if (const Sequence* sequence = many.as<Sequence>(); sequence && sequence->is_indexable()) {

@@ -12,6 +12,9 @@
 
 namespace ponder::core::jinja {
 
+// Parameters of a macro, named arguments of a call: each is looked for among the others.
+constexpr std::size_t kMaxNames = 1000;
+
 class Parser {
  public:
   Parser(std::vector<Token> tokens, std::size_t max_depth) : tokens_(std::move(tokens)), max_depth_(max_depth) {}

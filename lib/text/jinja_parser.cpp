@@ -225,6 +225,7 @@ Status Parser::parse_signature(Function& function) {
   while (!current().is_op(")")) {
     if (!function.parameters.empty()) PONDER_TRY(expect_op(","));
     PONDER_ASSIGN(std::string name, expect_name());
+    if (function.parameters.size() >= kMaxNames) return error(current().line, "more than {} parameters", kMaxNames);
     if (std::find(function.parameters.begin(), function.parameters.end(), name) != function.parameters.end())
       return error(current().line, "the parameter '{}' is there twice", name);
     function.parameters.push_back(std::move(name));

@@ -85,9 +85,9 @@ Result<Value> split(Interp& in, const Value& self, const CallArgs& args) {
     PONDER_TRY(in.use());
     std::size_t at = s.npos;
     if (!from_right) {
-      at = s.find(separator->text, begin);
-    } else if (end >= n) {
-      at = s.rfind(separator->text, end - n);
+      at = find_text(s, separator->text, begin);
+    } else {
+      at = rfind_text(s, separator->text, end);
     }
     if (at == s.npos) break;
     PONDER_ASSIGN(Value part, from_right ? in.substring(text, at + n, end) : in.substring(text, begin, at));
@@ -110,7 +110,7 @@ Result<Value> partition(Interp& in, const Value& self, const CallArgs& args) {
   PONDER_ASSIGN(const Str* separator, in.as_str(bound[0], "partition"));
   if (separator->text.empty()) return in.error("partition: the separator is empty");
   const Str& text = self.str();
-  const std::size_t at = from_right ? text.text.rfind(separator->text) : text.text.find(separator->text);
+  const std::size_t at = from_right ? rfind_text(text.text, separator->text) : find_text(text.text, separator->text);
   PONDER_ASSIGN(const Value empty, in.string(std::string()));
   if (at == text.text.npos) return in.sequence(from_right ? Values{empty, empty, self} : Values{self, empty, empty}, SequenceKind::tuple);
   PONDER_ASSIGN(Value before, in.substring(text, 0, at));
@@ -174,7 +174,7 @@ Result<Value> find(Interp& in, const Value& self, const CallArgs& args) {
   PONDER_ASSIGN(const Str* part, in.as_str(bound[0], "find"));
   PONDER_ASSIGN(const Value window, in.slice(self, bound[1], bound[2], Value()));
   const std::string& s = window.text();
-  const std::size_t at = from_right ? s.rfind(part->text) : s.find(part->text);
+  const std::size_t at = from_right ? rfind_text(s, part->text) : find_text(s, part->text);
   if (at == s.npos) return must_find ? Result<Value>(in.error("index: the text was not found")) : Value::integer(-1);
   std::int64_t position = 0;
   for (std::size_t i = 0; i < at; ++position) i += utf8::next(s, i).size;
@@ -191,7 +191,7 @@ Result<Value> count(Interp& in, const Value& self, const CallArgs& args) {
   PONDER_ASSIGN(const Value window, in.slice(self, bound[1], bound[2], Value()));
   if (part->text.empty()) return Value::integer(static_cast<std::int64_t>(window.str().length) + 1);
   std::int64_t n = 0;
-  for (std::size_t at = 0; (at = window.text().find(part->text, at)) != std::string::npos; at += part->text.size()) ++n;
+  for (std::size_t at = 0; (at = find_text(window.text(), part->text, at)) != std::string::npos; at += part->text.size()) ++n;
   return Value::integer(n);
 }
 

@@ -7,6 +7,46 @@
 
 namespace ponder::core::jinja {
 
+namespace {
+
+constexpr std::size_t kShort = 64;  // bytes of a part that the plain search is quick enough for
+
+// Knuth, Morris and Pratt (1977) over n and m bytes that `text` and `part` give by index; m > 0. The first place, or npos.
+template <class Text, class Part>
+std::size_t search(std::size_t n, const Text& text, std::size_t m, const Part& part) {
+  std::vector<std::size_t> border(m);  // of part's first i + 1 bytes: the longest proper prefix that is a suffix, too
+  for (std::size_t i = 1, k = 0; i < m; ++i) {
+    while (k > 0 && part(i) != part(k)) k = border[k - 1];
+    k += part(i) == part(k);
+    border[i] = k;
+  }
+  for (std::size_t i = 0, k = 0; i < n; ++i) {
+    while (k > 0 && text(i) != part(k)) k = border[k - 1];
+    k += text(i) == part(k);
+    if (k == m) return i + 1 - m;
+  }
+  return std::string_view::npos;
+}
+
+}  // namespace
+
+std::size_t find_text(std::string_view text, std::string_view part, std::size_t from) {
+  if (part.size() <= kShort || from > text.size()) return text.find(part, from);
+  text.remove_prefix(from);
+  if (part.size() > text.size()) return text.npos;
+  const std::size_t at = search(text.size(), [&](std::size_t i) { return text[i]; }, part.size(), [&](std::size_t i) { return part[i]; });
+  return at == text.npos ? at : at + from;
+}
+
+std::size_t rfind_text(std::string_view text, std::string_view part, std::size_t end) {
+  text = text.substr(0, end);
+  if (part.size() <= kShort) return text.rfind(part);
+  if (part.size() > text.size()) return text.npos;
+  const std::size_t n = text.size(), m = part.size();
+  const std::size_t at = search(n, [&](std::size_t i) { return text[n - 1 - i]; }, m, [&](std::size_t i) { return part[m - 1 - i]; });
+  return at == text.npos ? at : n - m - at;
+}
+
 Result<Value> strip(Interp& in, const Str& text, const Str* chars, Side side) {
   std::size_t begin = 0, end = text.text.size();
   PONDER_TRY(in.use_bytes(end));
@@ -15,7 +55,7 @@ Result<Value> strip(Interp& in, const Str& text, const Str* chars, Side side) {
     if (side != Side::left && begin < end) end -= trailing_space(text.text);
     return in.substring(text, begin, end);
   }
-  PONDER_TRY(in.use(text.length * std::min<std::size_t>(chars->length, 4096) / 1024));
+  PONDER_TRY(in.use(text.length * std::min<std::size_t>(chars->length, 4096) / 128));
   const auto has = [&](std::size_t at, std::size_t size) {
     for (std::size_t i = 0; i < chars->text.size();) {
       const std::size_t n = utf8::next(chars->text, i).size;
@@ -50,7 +90,7 @@ Result<Value> replace(Interp& in, const Str& text, const Str& from, const Str& t
         at += utf8::next(s, at).size;
       }
     } else {
-      at = s.find(from.text, done);
+      at = find_text(s, from.text, done);
       if (at == s.npos) break;
     }
     out.append(text, done, at);

@@ -5,6 +5,10 @@
 
 namespace ponder::core::jinja {
 
+// As std::string_view's find and rfind, in linear time whatever the texts are. rfind_text: wholly in front of `end`.
+std::size_t find_text(std::string_view text, std::string_view part, std::size_t from = 0);
+std::size_t rfind_text(std::string_view text, std::string_view part, std::size_t end = std::string_view::npos);
+
 enum class Side { left, right, both };
 
 // str.strip: white space, or the characters of `chars`.

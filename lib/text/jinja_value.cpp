@@ -8,7 +8,9 @@ namespace ponder::core::jinja {
 
 Str::Str(std::string text_, std::vector<TextSpan> taint_, MemoryUse* memory_)
     : text(std::move(text_)), taint(std::move(taint_)), memory(memory_) {
-  for (std::size_t i = 0; i < text.size(); ++length) i += utf8::next(text, i).size;
+  std::size_t i = 0;
+  while (i < text.size() && static_cast<unsigned char>(text[i]) < 0x80) ++i;  // most texts are ASCII
+  for (length = i; i < text.size(); ++length) i += utf8::next(text, i).size;
   if (memory) memory->bytes += cost();
 }
 

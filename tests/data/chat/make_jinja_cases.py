@@ -261,6 +261,8 @@ caller is defined
 {'a': 1, **{'b': 2}}
 'a' not in ['b'] and 'c' in 'cd'
 2 > 1 == 1
+('ab' * 60 ~ 'c') in ('ab' * 100 ~ 'c'), ('ab' * 60 ~ 'd') in ('ab' * 100 ~ 'c'), ('ab' * 100 ~ 'c' ~ 'ab' * 99).find('ab' * 60 ~ 'c'), ('ab' * 99).rfind('ab' * 40), ('ab' * 99).count('ab' * 40), ('xy' * 99).find('ab' * 40), ('ba' * 50).rfind('ab' * 40)
+('x'.join(['ab' * 40, 'c', 'd'])).split('ab' * 40), ('ab' * 40 ~ 'c' ~ 'ab' * 40).replace('ab' * 40, '-'), ('ab' * 80 ~ 'c').rsplit('ab' * 40, 1) | map('length') | list, ('ab' * 50).partition('ba' * 40) | map('length') | list
 "\u4f60" == '你', '你好' | length, '你好'.find('好')
 'ǆ'.upper(), 'ﬁ'.lower(), 'İ' | length
 """.strip("\n").replace("\\\nb'", "\\@@b'").split("\n")

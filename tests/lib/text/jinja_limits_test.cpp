@@ -45,6 +45,22 @@ TEST_CASE("jinja limits: loops that never end run out of steps") {
   check_failure("{% set l = (range(100000) | list) + (range(100000) | list) %}{{ l | unique | list | length }}", "max_steps", 1);
 }
 
+TEST_CASE("jinja limits: reading long texts over and over runs out of steps") {
+  const std::string loop = "{% set s = 'a' * 4000000 %}{% for i in range(100000) %}{% set x = ";
+  for (const char* read : {"s | upper", "s | int", "s | wordcount", "s | escape", "s.startswith(s)", "s.rpartition('y')", "s.count('a')",
+                           "s.find('b')", "'b' in s", "s is upper", "s.isalpha()", "s.strip('a')", "s == s ~ ''", "s[1]~s", "s | tojson",
+                           "('a' * 2000000 ~ 'b') in s", "s.replace('a' * 2000000 ~ 'b', '')", "s.rsplit('b' ~ 'a' * 2000000)"}) {
+    CAPTURE(read);
+    CHECK(failure(loop + read + " %}{% endfor %}", {.max_steps = 200'000}).find("max_steps") != std::string::npos);
+  }
+  std::string names = "{% for i in range(100000) %}";
+  for (int i = 0; i < 20000; ++i) names += "{% set v" + std::to_string(i) + " = v0 %}";
+  CHECK(failure(names + "{% endfor %}").find("max_steps") != std::string::npos);
+  CHECK(failure("{% set n = namespace() %}{% set n.n = n %}{% for i in range(100000) %}{% set x = [n] | map(attribute='n.' * 10000 ~ 'n') | list %}{% endfor %}")
+            .find("max_steps") != std::string::npos);
+  CHECK(failure("{% macro m(" + repeated("a,", 5000) + "b) %}{% endmacro %}").find("there twice") != std::string::npos);
+}
+
 TEST_CASE("jinja limits: a range beyond the sandbox's, a product beyond 64 bits") {
   check_failure("a\n{% for i in range(10**9) %}{% endfor %}", "range: more than 100000 elements", 2);
   check_failure("{{ range(-9223372036854775807, 9223372036854775807, 1) }}", "range: more than 100000", 1);
@@ -70,7 +86,7 @@ TEST_CASE("jinja limits: text that doubles") {
 }
 
 TEST_CASE("jinja limits: values that pile up") {
-  check_failure("{% set ns = namespace(l=[]) %}{% for i in range(1000) %}{% set ns.l = ns.l + ['x' * 1000000] %}{% endfor %}", "max_memory_bytes", 1);
+  check_failure("{% set ns = namespace(l=[]) %}{% for i in range(1000) %}{% set ns.l = ns.l + [[0] * 10000] %}{% endfor %}", "max_memory_bytes", 1);
   check_failure("{% set ns = namespace(l=[1]) %}{% for i in range(100) %}{% set ns.l = ns.l + ns.l %}{% endfor %}", "max_", 1);
   check_failure("{% set x = ('x' * 10000000) | list %}", "max_", 1);
 }
@@ -97,18 +113,19 @@ TEST_CASE("jinja limits: nesting in the source is refused while parsing") {
   for (const auto& [open, close] : {std::pair("(", ")"), std::pair("[", "]"), std::pair("{1:", "}"), std::pair("not ", ""),
                                     std::pair("-", ""), std::pair("f(", ")"), std::pair("a[", "]"), std::pair("1 if 1 else ", "")}) {
     CAPTURE(open);
-    for (const std::size_t n : {300u, 100000u}) {
+    for (const std::size_t n : {300u, 50000u}) {
       const std::string message = failure("\n{{ " + repeated(open, n) + "1" + repeated(close, n) + " }}");
       CHECK(message.find("line 2: ") != message.npos);
       CHECK(message.find("max_depth") != message.npos);
     }
   }
   for (const char* suffix : {".a", "[0]", "()", "|upper", " is defined"})
-    CHECK(failure("{{ x" + repeated(suffix, 100000) + " }}").starts_with("chat template: line 1: "));
-  CHECK(failure(repeated("{% if 1 %}", 100000)).find("max_depth") != std::string::npos);
-  CHECK(failure(repeated("{% for x in y %}", 100000)).find("max_depth") != std::string::npos);
-  CHECK(failure(repeated("{% macro m() %}", 100000)).find("max_depth") != std::string::npos);
-  CHECK(failure("{% for " + repeated("(", 100000) + "x" + repeated(")", 100000) + " in y %}{% endfor %}").find("max_depth") != std::string::npos);
+    CHECK(failure("{{ x" + repeated(suffix, 50000) + " }}").starts_with("chat template: line 1: "));
+  CHECK(failure(repeated("{% if 1 %}", 50000)).find("max_depth") != std::string::npos);
+  CHECK(failure(repeated("{% for x in y %}", 50000)).find("max_depth") != std::string::npos);
+  CHECK(failure(repeated("{% macro m() %}", 50000)).find("max_depth") != std::string::npos);
+  CHECK(failure(std::string((1 << 20) + 1, 'x')).find("the template has 1048577 bytes, at most 1048576 are read") != std::string::npos);
+  CHECK(failure("{% for " + repeated("(", 50000) + "x" + repeated(")", 50000) + " in y %}{% endfor %}").find("max_depth") != std::string::npos);
 }
 
 TEST_CASE("jinja limits: long chains are not deep") {

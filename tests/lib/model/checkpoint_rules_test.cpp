@@ -188,8 +188,11 @@ TEST_CASE("FP8 is decided per tensor: any matrix may have it, none must") {
   CHECK(model->weights().layers[0].mlp.gate_proj.type == DType::bf16);
   CHECK(model->weights().embed_tokens.type == DType::f8_e4m3);
 
-  e.tensors[embed + "_scale_inv"].shape = Shape{scales[1], scales[0] + 1};
-  CHECK_FALSE(load_files(e.files()).ok());
+  const Shape wrong{scales[1], scales[0] + 1};
+  e.tensors[embed + "_scale_inv"] = {DType::f32, wrong, std::string(static_cast<std::size_t>(4 * wrong.n_elements()), '\0')};
+  const Status refused = e.status();
+  CHECK_FALSE(refused.ok());
+  CHECK(names(refused, embed + "_scale_inv"));
 }
 
 TEST_CASE("without tokenizer files a model loads, and says why it has no text") {

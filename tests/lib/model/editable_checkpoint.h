@@ -56,7 +56,9 @@ struct Editable {
     std::vector<core::TensorToWrite> list;
     for (const auto& [name, entry] : tensors)
       if (wanted(name)) list.push_back({name, entry.type, entry.shape, std::as_bytes(std::span(entry.bytes))});
-    return *core::serialize_safetensors(list);
+    auto written = core::serialize_safetensors(list);
+    REQUIRE_MESSAGE(written.ok(), written.status().message());
+    return std::move(*written);
   }
   void build() {
     weights = shard([](const std::string&) { return true; });

@@ -1,5 +1,5 @@
 // Decode allocates nothing: every allocation of the program is counted, on every thread.
-#include "tests/lib/session/memory/new_hook.h"
+#include "tests/new_hook.h"
 #include "tests/lib/session/session_fixture.h"
 
 namespace {

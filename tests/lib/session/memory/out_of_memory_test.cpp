@@ -1,6 +1,6 @@
 // Out of memory at every single allocation: a status or std::bad_alloc (which the C ABI turns into one), no leak (run
 // under AddressSanitizer), and objects that work on.
-#include "tests/lib/session/memory/new_hook.h"
+#include "tests/new_hook.h"
 #include "tests/lib/session/session_fixture.h"
 
 namespace {

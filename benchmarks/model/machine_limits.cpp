@@ -125,6 +125,12 @@ double flops(int n_threads, double (*work)(std::size_t), double flops_per_round)
 
 }  // namespace
 
+void MachineLimits::raise_to(const MachineLimits& other) {
+  read_bytes_per_s = std::max(read_bytes_per_s, other.read_bytes_per_s);
+  if (other.f32_flops_per_s > f32_flops_per_s) f32_flops_per_s = other.f32_flops_per_s, f32_isa = other.f32_isa;
+  bf16_flops_per_s = std::max(bf16_flops_per_s, other.bf16_flops_per_s);
+}
+
 MachineLimits measure_limits(int n_threads) {
   MachineLimits limits;
   constexpr std::size_t kBytes = std::size_t{512} << 20, kPieceWords = 32 * 1024;  // 256 KiB, as a task of the model

@@ -10,8 +10,15 @@ struct MachineLimits {
   double bf16_flops_per_s = 0;     // bf16 dot products in registers; 0 where the CPU has none
   const char* f32_isa = "scalar";  // what f32_flops_per_s was measured with
 
-  double peak_flops_per_s() const { return bf16_flops_per_s > 0 ? bf16_flops_per_s : f32_flops_per_s; }
-  const char* peak_name() const { return bf16_flops_per_s > 0 ? "bf16 peak (avx512bf16)" : "f32 FMA peak"; }
+  // The higher one: some CPUs do bf16 dot products at half the rate of their f32 units.
+  double peak_flops_per_s() const { return bf16_is_peak() ? bf16_flops_per_s : f32_flops_per_s; }
+  const char* peak_name() const { return bf16_is_peak() ? "bf16 peak (avx512bf16)" : "f32 FMA peak"; }
+
+  // The best of two measurements, as one before and one after what is compared with them.
+  void raise_to(const MachineLimits& other);
+
+ private:
+  bool bf16_is_peak() const { return bf16_flops_per_s > f32_flops_per_s; }
 };
 
 // Takes some seconds on n_threads threads of its own.

@@ -127,7 +127,7 @@ int main(int argc, char** argv) {
   if (!o.isa.empty() && !kernels::isa_from_name(o.isa.c_str(), cap)) give_up("unknown ISA " + o.isa);
   const kernels::Table table = kernels::make_table(cap);
 
-  const bench::MachineLimits limits = bench::measure_limits(pool->n_threads());
+  bench::MachineLimits limits = bench::measure_limits(pool->n_threads());  // and again after the model
   std::printf("machine   %d threads, read %.1f GB/s, f32 FMA %.0f GFLOP/s (%s)", pool->n_threads(),
               limits.read_bytes_per_s * 1e-9, limits.f32_flops_per_s * 1e-9, limits.f32_isa);
   if (limits.bf16_flops_per_s > 0) std::printf(", bf16 dot products %.0f GFLOP/s", limits.bf16_flops_per_s * 1e-9);
@@ -169,6 +169,7 @@ int main(int argc, char** argv) {
     prefill_s.push_back(timed(o.prompt, o.chunk));
     if (o.decode > 0) decode_s.push_back(timed(o.decode, 1));
   }
+  limits.raise_to(bench::measure_limits(pool->n_threads()));
 
   const Cost cost = token_cost(*model);
   const double head_bytes = bytes_of(model->weights().lm_head), n_prompt = static_cast<double>(o.prompt);

@@ -94,6 +94,12 @@ void run(Options o) {
   unwrap(session.set_options(generate));
   std::uint64_t state = 1;
   std::vector<double> prefill, decode;
+  // The limits are taken before and after what is compared with them, behind the warm-up, whose peak RSS is the model's own.
+  ponder::bench::MachineLimits limits;
+  const auto measure_limits = [&] {
+    if (!o.no_limits) limits.raise_to(ponder::bench::measure_limits(model.runtime().n_threads()));
+  };
+  double peak_rss = 0;
   for (int r = 0; r <= o.repetitions; ++r) {  // round 0 warms up
     if (o.depth > 0)
       unwrap(session.prompt_ids(random_ids(o.depth, info.vocab_size, state)));
@@ -115,14 +121,15 @@ void run(Options o) {
       while (n < o.generate && unwrap(session.next())) ++n;
       if (r) decode.push_back(n / seconds(t));
     }
+    if (r == 0) {
+      peak_rss = peak_rss_bytes();
+      measure_limits();
+    }
   }
+  measure_limits();
   const Spread p = spread(prefill), d = spread(decode);
-  ponder::bench::MachineLimits limits;
   Shares share;
-  if (!o.no_limits) {
-    limits = ponder::bench::measure_limits(model.runtime().n_threads());
-    share = shares_of(limits, info, o, parse_compute(o.compute) == PONDER_COMPUTE_EXACT, p.median, d.median);
-  }
+  if (!o.no_limits) share = shares_of(limits, info, o, parse_compute(o.compute) == PONDER_COMPUTE_EXACT, p.median, d.median);
   if (o.json) {
     const auto object = [](const Spread& s) {
       return nlohmann::ordered_json{{"median", s.median}, {"min", s.min}, {"max", s.max}};
@@ -137,7 +144,7 @@ void run(Options o) {
     out["prefill_tokens_per_s"] = object(p);
     out["decode_tokens_per_s"] = object(d);
     out["load_ms"] = load_ms;
-    out["peak_rss_bytes"] = peak_rss_bytes();
+    out["peak_rss_bytes"] = peak_rss;
     if (!o.no_limits) {
       out["limits"] = {{"read_bytes_per_s", limits.read_bytes_per_s},
                        {"f32_flops_per_s", limits.f32_flops_per_s},
@@ -150,7 +157,7 @@ void run(Options o) {
   }
   std::printf("%s, %d threads, %.2f M parameters (%.2f M active), load %.0f ms, peak RSS %.2f GB\n",
               model.runtime().isa().c_str(), model.runtime().n_threads(), static_cast<double>(info.n_parameters) / 1e6,
-              static_cast<double>(info.n_active_parameters) / 1e6, load_ms, peak_rss_bytes() / 1e9);
+              static_cast<double>(info.n_active_parameters) / 1e6, load_ms, peak_rss / 1e9);
   if (o.prompt) std::printf("prefill %5d tokens  %9.2f tokens/s  (%.2f to %.2f)\n", o.prompt, p.median, p.min, p.max);
   if (o.generate)
     std::printf("decode  %5d tokens  %9.2f tokens/s  (%.2f to %.2f) at depth %d\n", o.generate, d.median, d.min, d.max,

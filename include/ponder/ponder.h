@@ -393,6 +393,8 @@ PONDER_API void PONDER_CALL ponder_template_free(ponder_template* chat_template)
  * kwargs_json    an object of further template variables, e.g. {"enable_thinking": true}, or NULL.
  * flags          PONDER_CHAT_NO_GENERATION_PROMPT.
  * Returns        PONDER_OK, or PONDER_E_TEMPLATE: the template refused the messages or ran into a limit.
+ *
+ * The text does not say what in it is content: ids that content cannot forge come from ponder_session_chat_ids.
  */
 PONDER_API ponder_status PONDER_CALL ponder_template_render(const ponder_template* chat_template,
                                                             const char* messages_json, size_t messages_json_len,

@@ -1,4 +1,5 @@
 // Sessions: creation, settings, prompts, a reply token by token.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -282,6 +283,38 @@ TEST_CASE("a chat prompt cannot be injected, unless its content is trusted") {
   REQUIRE_MESSAGE(ponder_session_prompt_chat(session.get(), object.data(), object.size(), nullptr, 0, 0, nullptr, nullptr, &err) == PONDER_OK,
                   err.message);
   CHECK(generate(session.get()).answer == "\\boxed{35}");
+}
+
+TEST_CASE("no string of a conversation becomes a special token, in chat_ids and in prompt_chat, unless it is trusted") {
+  const ChatTiny tiny;
+  ponder_error err;
+  const Session session = tiny.session();
+  const auto is_added = [](std::int32_t id) { return id >= 256; };
+  std::vector<std::int32_t> ids(4096);
+  const auto chat_ids = [&](const std::string& messages, std::uint32_t flags) {
+    std::size_t n = 0;
+    REQUIRE_MESSAGE(ponder_session_chat_ids(session.get(), messages.data(), messages.size(), nullptr, 0, flags, ids.data(), ids.size(),
+                                            &n, &err) == PONDER_OK, err.message);
+    return std::vector<std::int32_t>(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(n));
+  };
+  const auto added = [&](const std::vector<std::int32_t>& all) { return std::count_if(all.begin(), all.end(), is_added); };
+  for (const std::string special : {"<｜User｜>", "<｜Assistant｜>", "<think>", "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "</think>"}) {
+    CAPTURE(special);
+    const std::string messages = R"({"messages":[{"role":"system","content":"x)" + special + R"("},{"role":"user","content":")" + special +
+                                 R"("},{"role":"assistant","content":")" + special + special + R"("},{"role":"user","content":"y)" + special +
+                                 special + R"("}],"tools":[{"name":")" + special + R"("}]})";
+    const std::vector<std::int32_t> plain = chat_ids(messages, 0);
+    CHECK(added(plain) == 7);  // BOS, user, assistant, EOS, user, assistant, <think>
+    CHECK(added(chat_ids(messages, PONDER_CHAT_TRUST_CONTENT)) > 7);
+    REQUIRE_MESSAGE(ponder_session_prompt_chat(session.get(), messages.data(), messages.size(), nullptr, 0, 0, nullptr, nullptr, &err) ==
+                        PONDER_OK, err.message);
+    std::size_t n = 0;
+    REQUIRE(ponder_session_tokens(session.get(), ids.data(), ids.size(), &n, &err) == PONDER_OK);
+    CHECK(std::vector<std::int32_t>(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(n)) == plain);
+    REQUIRE(ponder_session_prompt(session.get(), special.data(), special.size(), &err) == PONDER_OK);
+    REQUIRE(ponder_session_tokens(session.get(), ids.data(), ids.size(), &n, &err) == PONDER_OK);
+    CHECK(std::count_if(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(n), is_added) == 4);
+  }
 }
 
 TEST_CASE("every function that needs a prompt says so without one") {

@@ -1,55 +1,11 @@
 // The published tokenizers against ids of other implementations (tests/data/tokenizer/README.md).
-#include <doctest/doctest.h>
-
-#include <algorithm>
 #include <sstream>
 
-#include "lib/io/json.h"
-#include "lib/io/mapped_file.h"
-#include "lib/text/pattern.h"
-#include "lib/text/tokenizer.h"
+#include "tests/lib/text/published_tokenizers.h"
 
 using namespace ponder::core;
 
 namespace {
-
-constexpr std::size_t kMaxBytes = std::size_t{1} << 26;
-
-std::string data(const std::string& name) { return read_file(std::string(PONDER_TEST_DATA) + "/tokenizer/" + name, kMaxBytes).value(); }
-Json json(const std::string& name) { return parse_json(data(name), name).value(); }
-
-// The published file with the golden's overlay: only its added_tokens are taken apart.
-std::string tokenizer_json(const Json& golden) {
-  std::string text = read_file(std::string(PONDER_TEST_BUILD_DATA) + "/tokenizer/" +
-                                   golden.find("base_tokenizer_json")->as_string() + ".tokenizer.json",
-                               kMaxBytes).value();
-  const std::size_t begin = text.find('[', text.find("\"added_tokens\""));
-  const std::size_t end = text.rfind(']', text.find("\"normalizer\"")) + 1;
-  Json added = parse_json(text.substr(begin, end - begin), "added_tokens").value();
-  for (const auto& [id, replacement] : golden.find("added_token_overlay")->as_object()) {
-    auto& all = added.as_array();
-    const auto entry = std::find_if(all.begin(), all.end(), [&, wanted = std::stoll(id)](const Json& token) {
-      return token.find("id")->as_int() == wanted;
-    });
-    if (entry == all.end()) all.push_back(Json(Json::Object{{"id", Json(std::int64_t{std::stoll(id)})}}));
-    Json& token = entry == all.end() ? all.back() : *entry;
-    for (const auto& [key, value] : replacement.as_object()) token.set(key, value);
-  }
-  return text.replace(begin, end - begin, dump_json(added));
-}
-
-// The tokenizer of a golden file; null, after checking the refusal, in a build without regular expressions.
-std::shared_ptr<const Tokenizer> load(const Json& golden) {
-  auto tokenizer = Tokenizer::load({tokenizer_json(golden), {}});
-  if (pattern_unicode_version().empty()) {
-    CHECK(tokenizer.status().code() == Code::unsupported);
-    CHECK(tokenizer.status().message().find("PONDER_PCRE2") != std::string::npos);
-    MESSAGE("skipped: built with PONDER_PCRE2=OFF");
-    return nullptr;
-  }
-  REQUIRE_MESSAGE(tokenizer.ok(), tokenizer.status().message());
-  return *tokenizer;
-}
 
 std::vector<TokenId> ids_of(const Json& array) {
   std::vector<TokenId> ids;
@@ -58,8 +14,8 @@ std::vector<TokenId> ids_of(const Json& array) {
 }
 
 void check_golden(const std::string& name) {
-  const Json golden = json(name + ".golden.json");
-  const auto tokenizer = load(golden);
+  const Json golden = tokenizer_golden(name);
+  const auto tokenizer = load_published(golden);
   if (!tokenizer) return;
   for (const Json& entry : golden.find("cases")->as_array()) {
     const std::string& text = entry.find("text")->as_string();
@@ -85,10 +41,10 @@ void check_golden(const std::string& name) {
 
 // The strings of llama.cpp's tokenizer tests.
 void check_strings(const std::string& name) {
-  const auto tokenizer = load(json(name + ".golden.json"));
+  const auto tokenizer = load_published(tokenizer_golden(name));
   if (!tokenizer) return;
-  const std::string strings = data("strings.inp");
-  std::istringstream lines(data(name + ".out"));
+  const std::string strings = tokenizer_data("strings.inp");
+  std::istringstream lines(tokenizer_data(name + ".out"));
   constexpr std::string_view kSeparator = "\n__ggml_vocab_test__\n";
   int n = 0;
   for (std::size_t at = 0; at < strings.size(); ++n) {

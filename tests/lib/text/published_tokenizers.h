@@ -1,0 +1,57 @@
+// The published tokenizers with the added tokens of each model (tests/data/tokenizer/README.md).
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "lib/io/json.h"
+#include "lib/io/mapped_file.h"
+#include "lib/text/pattern.h"
+#include "lib/text/tokenizer.h"
+
+namespace ponder::core {
+
+constexpr std::size_t kMaxTokenizerBytes = std::size_t{1} << 26;
+
+inline std::string tokenizer_data(const std::string& name) {
+  return read_file(std::string(PONDER_TEST_DATA) + "/tokenizer/" + name, kMaxTokenizerBytes).value();
+}
+inline Json tokenizer_golden(const std::string& name) {
+  return parse_json(tokenizer_data(name + ".golden.json"), name).value();
+}
+
+// The published file with the golden's overlay: only its added_tokens are taken apart.
+inline std::string tokenizer_json(const Json& golden) {
+  std::string text = read_file(std::string(PONDER_TEST_BUILD_DATA) + "/tokenizer/" +
+                                   golden.find("base_tokenizer_json")->as_string() + ".tokenizer.json",
+                               kMaxTokenizerBytes).value();
+  const std::size_t begin = text.find('[', text.find("\"added_tokens\""));
+  const std::size_t end = text.rfind(']', text.find("\"normalizer\"")) + 1;
+  Json added = parse_json(text.substr(begin, end - begin), "added_tokens").value();
+  for (const auto& [id, replacement] : golden.find("added_token_overlay")->as_object()) {
+    auto& all = added.as_array();
+    const auto entry = std::find_if(all.begin(), all.end(), [&, wanted = std::stoll(id)](const Json& token) {
+      return token.find("id")->as_int() == wanted;
+    });
+    if (entry == all.end()) all.push_back(Json(Json::Object{{"id", Json(std::int64_t{std::stoll(id)})}}));
+    Json& token = entry == all.end() ? all.back() : *entry;
+    for (const auto& [key, value] : replacement.as_object()) token.set(key, value);
+  }
+  return text.replace(begin, end - begin, dump_json(added));
+}
+
+// The tokenizer of a golden file; null, after checking the refusal, in a build without regular expressions.
+inline std::shared_ptr<const Tokenizer> load_published(const Json& golden) {
+  auto tokenizer = Tokenizer::load({tokenizer_json(golden), {}});
+  if (pattern_unicode_version().empty()) {
+    CHECK(tokenizer.status().code() == Code::unsupported);
+    CHECK(tokenizer.status().message().find("PONDER_PCRE2") != std::string::npos);
+    MESSAGE("skipped: built with PONDER_PCRE2=OFF");
+    return nullptr;
+  }
+  REQUIRE_MESSAGE(tokenizer.ok(), tokenizer.status().message());
+  return *tokenizer;
+}
+
+}  // namespace ponder::core

@@ -390,6 +390,7 @@ PONDER_API void PONDER_CALL ponder_template_free(ponder_template* chat_template)
  *
  * messages_json  an OpenAI message array, or {"messages": [...], "tools": [...], "add_generation_prompt": true}; the two
  *                last may be left out, other members are ignored. Content is a string or an array of parts of type text.
+ *                Parts are joined, unless the template goes through them itself.
  * kwargs_json    an object of further template variables, e.g. {"enable_thinking": true}, or NULL.
  * flags          PONDER_CHAT_NO_GENERATION_PROMPT.
  * Returns        PONDER_OK, or PONDER_E_TEMPLATE: the template refused the messages or ran into a limit.

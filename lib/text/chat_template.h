@@ -38,13 +38,14 @@ struct TemplateLimits {
 
 class ChatTemplate {
  public:
+  // Content in parts of text is given as it is to a template that goes through parts, joined to one string to any other.
   static Result<std::shared_ptr<const ChatTemplate>> parse(std::string_view jinja_source, const TemplateLimits& limits = {});
   // A checkpoint's own: chat_template.jinja, else chat_template of tokenizer_config.json (transformers' order); of a list
   // "tool_use" is taken for chats with tools. not_found: it has none.
   static Result<std::shared_ptr<const ChatTemplate>> load(const FileSource& source, const TemplateLimits& limits = {});
-  // "deepseek-v2", "deepseek-v3", "deepseek-r1", "r1-distill". Content may come in parts of text. The kwarg
-  // enable_thinking=false closes the thinking that the generation prompt of the last two opens, with nothing in it; the others
-  // open none. V2's turn labels are plain text, so content can imitate them.
+  // "deepseek-v2", "deepseek-v3", "deepseek-r1", "r1-distill". Content in parts is joined. The kwarg enable_thinking=false closes
+  // the thinking that the generation prompt of the last two opens, with nothing in it; the others open none. V2's turn labels
+  // are plain text, so content can imitate them.
   static Result<std::shared_ptr<const ChatTemplate>> builtin(std::string_view name);
   virtual ~ChatTemplate() = default;
 

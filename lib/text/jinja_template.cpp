@@ -1,5 +1,6 @@
 // ChatTemplate::parse and load: the model's own template.
 #include "lib/base/format.h"
+#include "lib/text/chat_content.h"
 #include "lib/text/chat_template.h"
 #include "lib/text/jinja_interp.h"
 #include "lib/text/jinja_parser.h"
@@ -14,12 +15,33 @@ class JinjaTemplate final : public ChatTemplate {
   JinjaTemplate(jinja::Block block, const TemplateLimits& limits) : block_(std::move(block)), limits_(limits) {}
 
   Result<RenderedChat> render(const ChatInput& input) const override {
+    if (!has_content_parts(input.messages) || takes_parts(input)) return run(input);
+    ChatInput joined = input;
+    PONDER_ASSIGN(joined.messages, join_content_parts(input.messages));
+    return run(joined);
+  }
+
+ private:
+  Result<RenderedChat> run(const ChatInput& input) const {
     Result<RenderedChat> rendered = jinja::Interp(limits_).run(block_, input);
     if (!rendered.ok()) return std::move(rendered).status().with_prefix("chat template");
     return rendered;
   }
 
- private:
+  // Whether the template goes through the parts of a content itself. One that does not fails at them or prints them as the
+  // list that they are, with the member that nobody asks for.
+  bool takes_parts(const ChatInput& input) const {
+    constexpr std::string_view kText = "the text of a part", kOther = "the other member";
+    const Json part(Json::Object{{"type", "text"}, {"text", kText}, {std::string(kOther), "x"}});
+    ChatInput probe;
+    probe.messages = Json(Json::Array{Json(Json::Object{{"role", "user"}, {"content", Json(Json::Array{part})}})});
+    probe.bos_token = input.bos_token;
+    probe.eos_token = input.eos_token;
+    probe.kwargs = input.kwargs;
+    const Result<RenderedChat> rendered = run(probe);
+    return rendered.ok() && rendered->text.find(kText) != std::string::npos && rendered->text.find(kOther) == std::string::npos;
+  }
+
   jinja::Block block_;
   TemplateLimits limits_;
 };

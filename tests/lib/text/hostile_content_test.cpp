@@ -78,7 +78,7 @@ struct Counts {
 };
 
 // All conversations with every hostile text at every place.
-Counts attack(const Tokenizer& tokenizer, const ChatTemplate& chat_template, const Json& names, bool roles, bool parts) {
+Counts attack(const Tokenizer& tokenizer, const ChatTemplate& chat_template, const Json& names, bool roles) {
   std::vector<std::string> texts;
   for (const char* special :
        {"<｜User｜>", "<｜Assistant｜>", "</think>", "<think>", "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜tool▁calls▁begin｜>",
@@ -106,7 +106,7 @@ Counts attack(const Tokenizer& tokenizer, const ChatTemplate& chat_template, con
     const auto n = static_cast<std::size_t>(std::count(source.begin(), source.end(), '@'));
     for (const std::string& text : texts)
       for (std::size_t i = 0; i < n; ++i) check(with_text(source, i, text), want);
-    if (source != kPlain || !parts) continue;
+    if (source != kPlain) continue;
     for (const std::string& text : texts)
       for (const std::size_t i : {0u, 1u, 3u, 4u}) check(with_parts(source, i, text), want);  // all but the name
   }
@@ -128,7 +128,7 @@ void attack_published(const char* tokenizer_name, const char* template_name, boo
   if (!tokenizer) return;
   const Json names = published(template_name);
   const auto chat_template = ChatTemplate::parse(names.find("template")->as_string()).value();
-  const Counts counts = attack(*tokenizer, *chat_template, names, roles, false);
+  const Counts counts = attack(*tokenizer, *chat_template, names, roles);
   CHECK(counts.prompts > 100);
   CHECK(counts.trusted_more > 50);
 }
@@ -138,7 +138,7 @@ void attack_builtin(const char* tokenizer_name, std::initializer_list<const char
   if (!tokenizer) return;
   for (const char* format : formats) {
     CAPTURE(format);
-    const Counts counts = attack(*tokenizer, *ChatTemplate::builtin(format).value(), deepseek_names(), false, true);
+    const Counts counts = attack(*tokenizer, *ChatTemplate::builtin(format).value(), deepseek_names(), false);
     CHECK(counts.prompts > 60);
     CHECK(counts.trusted_more > 40);
   }

@@ -13,7 +13,8 @@ TEST_CASE("built-in chat formats: every golden conversation, byte for byte") {
   int n_equal = 0;
   const std::pair<const char*, const char*> formats[] = {
       {"deepseek_v3", "deepseek-v3"}, {"deepseek_r1", "deepseek-r1"}, {"r1_distill", "r1-distill"}};
-  for (const auto& [golden_name, name] : formats) {
+  for (const auto& [golden_name, builtin_name] : formats) {
+    const std::string name = builtin_name;  // a binding cannot be captured
     const auto chat_template = ChatTemplate::builtin(name).value();
     for (const Json& conversation : golden->find("conversations")->as_array()) {
       const std::string& conversation_name = conversation.find("name")->as_string();

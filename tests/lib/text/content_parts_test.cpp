@@ -31,9 +31,9 @@ constexpr std::string_view kLoops =
 TEST_CASE("content in parts: a template that knows strings alone gets them joined") {
   const auto file = read_file(std::string(PONDER_TEST_DATA) + "/chat/templates.json", 1 << 20);
   const Json templates = parse_json(file.value(), "templates.json").value();
-  for (const auto& [name, entry] : templates.as_object()) {
-    CAPTURE(name);
-    const std::string& source = entry.find("template")->as_string();
+  for (const Json::Member& entry : templates.as_object()) {
+    CAPTURE(entry.first);
+    const std::string& source = entry.second.find("template")->as_string();
     const auto parts = render(source, kParts), joined = render(source, kJoined);
     REQUIRE_MESSAGE(parts.ok(), parts.status().message());
     CHECK(parts->text == joined->text);

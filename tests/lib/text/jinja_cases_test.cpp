@@ -65,7 +65,8 @@ TEST_CASE("jinja: every snippet renders as Jinja renders it, or fails where Jinj
 TEST_CASE("jinja: every golden conversation with its published template, byte for byte") {
   const Json golden = read_data("chat.golden.json"), templates = read_data("templates.json");
   int n_equal = 0;
-  for (const auto& [name, entry] : templates.as_object()) {
+  for (const auto& [key, entry] : templates.as_object()) {
+    const std::string name = key;  // a binding cannot be captured
     const auto chat_template = ChatTemplate::parse(entry.find("template")->as_string());
     REQUIRE_MESSAGE(chat_template.ok(), chat_template.status().message());
     for (const Json& conversation : golden.find("conversations")->as_array()) {

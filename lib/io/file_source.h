@@ -31,10 +31,15 @@ class FileSource {
   virtual Result<FileView> open(std::string_view name) const = 0;
   virtual bool exists(std::string_view name) const = 0;
   virtual Status check() const { return {}; }  // not_found when there is no such folder: a plainer message than open()'s
-  virtual std::string describe() const = 0;  // for messages: the folder, or "memory"
+  virtual std::string describe() const = 0;  // for messages: the folder or file, or "memory"
+  // The GGUF file to load, of a split one any part: the one that was named, or, where there is no config.json, the only
+  // one there. Empty: this is no GGUF model.
+  virtual std::string gguf_file() const = 0;
 };
 
 std::shared_ptr<const FileSource> folder_source(std::filesystem::path folder);
+// What a user names: the folder of a checkpoint, or a GGUF file (by its name or by its first bytes).
+std::shared_ptr<const FileSource> path_source(const std::filesystem::path& path);
 
 struct MemoryFile {
   std::string name;

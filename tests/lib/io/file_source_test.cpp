@@ -45,3 +45,31 @@ TEST_CASE("file source: the bytes of an opened file outlive the source") {
   REQUIRE(file.ok());
   CHECK(file->text() == "text");
 }
+
+TEST_CASE("file source: a GGUF model is a named file, whatever its name, or the only one of a folder without config.json") {
+  const TemporaryFolder folder;
+  const auto write = [&](const char* name, std::string_view text) {
+    REQUIRE(write_file(folder.path() / name, as_bytes(text)).ok());
+  };
+  write("sha256-1234", "GGUF...");
+  write("notes", "text");
+  CHECK(path_source(folder.path() / "sha256-1234")->gguf_file() == "sha256-1234");
+  CHECK(path_source(folder.path() / "notes")->check().message().find("a file, wanted the folder") != std::string::npos);
+  CHECK(path_source(folder.path() / "none.gguf")->check().code() == Code::not_found);
+  CHECK(path_source(folder.path())->gguf_file() == "");
+  write("mmproj-model.gguf", "");
+  write("r1-00002-of-00002.gguf", "");
+  CHECK(path_source(folder.path())->gguf_file() == "");
+  write("r1-00001-of-00002.gguf", "");
+  CHECK(path_source(folder.path())->gguf_file() == "r1-00001-of-00002.gguf");
+  write("odd:name.gguf", "GGUF");
+  CHECK(path_source(folder.path())->gguf_file() == "");  // two models
+  const auto odd = path_source(folder.path() / "odd:name.gguf");
+  CHECK(odd->gguf_file() == "odd:name.gguf");
+  CHECK(odd->open("odd:name.gguf")->text() == "GGUF");
+  CHECK(odd->open("../odd:name.gguf").status().code() == Code::invalid_argument);
+
+  const MemoryFile model{"a.gguf", as_bytes("")}, config{"config.json", as_bytes("{}")};
+  CHECK(memory_source({model})->gguf_file() == "a.gguf");
+  CHECK(memory_source({model, config})->gguf_file() == "");
+}

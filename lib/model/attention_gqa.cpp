@@ -20,11 +20,12 @@ void attention_gqa(const Context& ctx, const Config& config, const Rope& rope, c
                                 {kv.cols(0, kv_width), x, &w.k_proj, nullptr, w.k_proj_bias},
                                 {kv.cols(kv_width, kv_width), x, &w.v_proj, nullptr, w.v_proj_bias}};
   ops::matmul_all(ctx, projections);
+  const auto rotate = config.rope_interleave ? ctx.kernels->rope_interleaved : ctx.kernels->rope_half;
   ops::for_rows(ctx, n, (heads + 3 * kv_heads) * dim, [&](std::size_t first, std::size_t count) {
     for (std::size_t t = first; t < first + count; ++t) {
       const KvCache& cache = *rows.sequences[static_cast<std::size_t>(s.sequence_of[t])].kv;
-      ctx.kernels->rope_half(q.row(t), dim, s.cos.row(t), s.sin.row(t), heads, dim);
-      ctx.kernels->rope_half(kv.row(t), dim, s.cos.row(t), s.sin.row(t), kv_heads, dim);
+      rotate(q.row(t), dim, s.cos.row(t), s.sin.row(t), heads, dim);
+      rotate(kv.row(t), dim, s.cos.row(t), s.sin.row(t), kv_heads, dim);
       ops::kv_store(ctx, cache.layout().type, cache.row(kv_layer, s.positions[t]), kv.row(t), 2 * kv_width);
     }
   });

@@ -324,8 +324,8 @@ double n_parameters_estimate(const Config& c) {
 
 }  // namespace
 
-Result<Config> Config::parse(const Json& json) {
-  if (!json.is_object()) return fail(Code::bad_file, "config.json: is a {}, wanted an object", json.type_name());
+Result<Config> Config::parse(const Json& json, std::string_view what) {
+  if (!json.is_object()) return fail(Code::bad_file, "{}: is a {}, wanted an object", what, json.type_name());
   Config config;
   PONDER_ASSIGN(config.architecture_name, read_architecture(json));
   if (config.architecture_name == "DeepseekV2ForCausalLM") config.architecture = Architecture::deepseek_v2;
@@ -363,7 +363,7 @@ Result<Config> Config::parse(const Json& json) {
   if (const Json* bos = keys.get("bos_token_id")) config.bos_token_id = keys.token("bos_token_id", *bos);
   config.eos_token_ids = keys.tokens("eos_token_id");
   if (n_parameters_estimate(config) > kMaxParameters) keys.bad("the sizes make a model of more than 2^50 parameters");
-  PONDER_TRY(keys.status("config.json"));
+  PONDER_TRY(keys.status(what));
   return config;
 }
 

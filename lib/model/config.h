@@ -23,6 +23,7 @@ struct RopeScaling {
   double beta_fast = 32, beta_slow = 1;          // yarn
   double mscale = 1, mscale_all_dim = 0;         // yarn
   double low_freq_factor = 1, high_freq_factor = 4;  // llama3
+  std::vector<double> divisors;  // of the frequencies, [rope dims / 2]; empty: none. GGUF's rope_freqs.weight
 };
 
 struct Config {
@@ -42,6 +43,7 @@ struct Config {
   double rms_norm_eps = 1e-6;
   double rope_theta = 10000;
   RopeScaling rope_scaling;
+  bool rope_interleave = false;  // GQA families: pairs (2i, 2i + 1) as in GGUF's llama, not (i, i + head_dim / 2); MLA always
   bool tie_word_embeddings = false;
   bool attention_bias = false;  // MLA: q_a_proj, kv_a_proj_with_mqa, o_proj; llama: q, k, v, o; qwen2 always q, k, v
 
@@ -84,7 +86,8 @@ struct Config {
     return is_mla() ? kv_lora_rank + qk_rope_head_dim : 2 * num_key_value_heads * head_dim;
   }
 
-  static Result<Config> parse(const Json& json);
+  // `what` names the file in messages.
+  static Result<Config> parse(const Json& json, std::string_view what = "config.json");
 };
 
 // generation_config.json: defaults that a session starts from; absent keys stay unset (negative).

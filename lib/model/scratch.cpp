@@ -156,6 +156,7 @@ Rope Rope::create(const Config& c) {
         f = (1 - t) * f / s.factor + t * f;
       }
     }
+    if (!s.divisors.empty()) f /= s.divisors[static_cast<std::size_t>(i)];
     rope.inverse_frequencies.push_back(f);
   }
   return rope;

@@ -94,7 +94,8 @@ Cost token_cost(const Model& model) {
   Cost cost;
   for (const LayerWeights& layer : model.weights().layers) {
     const AttentionWeights& a = layer.self_attn;
-    for (const Weight* w : {&a.q_proj, &a.q_a_proj, &a.q_b_proj, &a.kv_a_proj_with_mqa, &a.kv_b_proj, &a.k_proj, &a.v_proj, &a.o_proj})
+    for (const Weight* w : {&a.q_proj, &a.q_a_proj, &a.q_b_proj, &a.kv_a_proj_with_mqa, &a.kv_b_proj, &a.k_b_proj,
+                            &a.v_b_proj, &a.k_proj, &a.v_proj, &a.o_proj})
       cost.add(*w);
     if (layer.moe.experts.empty()) {
       cost.add(layer.mlp);

@@ -22,11 +22,29 @@ struct MlaSizes {
         v(static_cast<std::size_t>(c.v_head_dim)) {}
   std::size_t heads, nope, rope, rank, v;
   std::size_t qk() const { return nope + rope; }
-  Weight keys_of(const Weight& kv_b_proj, std::size_t head) const { return kv_b_proj.rows(head * (nope + v), nope); }
-  Weight values_of(const Weight& kv_b_proj, std::size_t head) const { return kv_b_proj.rows(head * (nope + v) + nope, v); }
 };
 
-void attend_absorbed(const Context& ctx, const MlaSizes& d, double scale, const Weight& kv_b_proj, const AttentionTask& task,
+// BK[h] [nope, rank] and BV[h] [v, rank] of one head, from kv_b_proj or from its two parts.
+struct HeadProjection {
+  HeadProjection(const MlaSizes& d, const AttentionWeights& w, std::size_t head)
+      : transposed(!w.k_b_proj.empty()),
+        keys(transposed ? w.k_b_proj.rows(head * d.rank, d.rank) : w.kv_b_proj.rows(head * (d.nope + d.v), d.nope)),
+        values(transposed ? w.v_b_proj.rows(head * d.v, d.v) : w.kv_b_proj.rows(head * (d.nope + d.v) + d.nope, d.v)) {}
+  // latent [n, rank] = q [n, nope] BK[h]
+  void queries_to_latent(const Context& ctx, const Tensor& latent, const Tensor& q) const {
+    if (transposed) ops::matmul_serial(ctx, latent, q, keys);
+    else ops::vecmat_serial(ctx, latent, q, keys, false);
+  }
+  // k [n, nope] = latent [n, rank] BK[h]^T
+  void latent_to_keys(const Context& ctx, const Tensor& k, const Tensor& latent) const {
+    if (transposed) ops::vecmat_serial(ctx, k, latent, keys, false);
+    else ops::matmul_serial(ctx, k, latent, keys);
+  }
+  bool transposed;
+  Weight keys, values;
+};
+
+void attend_absorbed(const Context& ctx, const MlaSizes& d, double scale, const AttentionWeights& w, const AttentionTask& task,
                      std::size_t kv_layer, float* floats, Scratch& s) {
   const KvCache& cache = *task.sequence->kv;
   ops::AttendTile tile = take_tile(floats, task.n_tokens, task.n_heads, {}, {}, d.rank + d.rope, d.rank);
@@ -39,7 +57,7 @@ void attend_absorbed(const Context& ctx, const MlaSizes& d, double scale, const 
   for (std::size_t i = 0; i < task.n_heads; ++i) {
     const std::size_t head = task.first_head + i;
     // qa = q_nope BK[h]; the rotated part goes behind it, as in a cache row.
-    ops::vecmat_serial(ctx, of_head(tile.queries, i), q.cols(head * d.qk(), d.nope), d.keys_of(kv_b_proj, head), false);
+    HeadProjection(d, w, head).queries_to_latent(ctx, of_head(tile.queries, i), q.cols(head * d.qk(), d.nope));
     for (std::size_t t = 0; t < task.n_tokens; ++t)
       std::memcpy(tile.queries.row(t * task.n_heads + i) + d.rank, q.row(t) + head * d.qk() + d.nope, d.rope * sizeof(float));
   }
@@ -51,16 +69,17 @@ void attend_absorbed(const Context& ctx, const MlaSizes& d, double scale, const 
   ops::attend_end(tile);
   for (std::size_t i = 0; i < task.n_heads; ++i) {  // o = BV[h] oc
     const std::size_t head = task.first_head + i;
-    ops::matmul_serial(ctx, out.cols(head * d.v, d.v), of_head(tile.out, i), d.values_of(kv_b_proj, head));
+    ops::matmul_serial(ctx, out.cols(head * d.v, d.v), of_head(tile.out, i), HeadProjection(d, w, head).values);
   }
 }
 
 // All rows of one sequence, one head. `floats` holds one block of keys and values at a time, whatever the context.
-void attend_expanded(const Context& ctx, const MlaSizes& d, double scale, const Weight& kv_b_proj,
+void attend_expanded(const Context& ctx, const MlaSizes& d, double scale, const AttentionWeights& w,
                      const SequenceRows& sequence, std::size_t head, std::size_t kv_layer, float* floats, Scratch& s) {
   const KvCache& cache = *sequence.kv;
   constexpr std::size_t kBlock = KvCache::kBlockTokens;
   const std::size_t first_position = s.positions[sequence.first_row];
+  const HeadProjection projection(d, w, head);
   const auto take = [&](std::size_t rows, std::size_t cols) {
     const Tensor taken(floats, rows, cols, (cols + 15) / 16 * 16);
     floats += rows * taken.stride;
@@ -94,8 +113,8 @@ void attend_expanded(const Context& ctx, const MlaSizes& d, double scale, const 
     for (std::size_t i = 0; i < n_keys; ++i)
       ops::kv_load(ctx, cache.layout().type, copy.row(i), rows + i * cache.layout().row_bytes(), d.rank + d.rope);
     const Tensor latent = copy.rows(0, n_keys).cols(0, d.rank);
-    ops::matmul_serial(ctx, keys.rows(0, n_keys).cols(0, d.nope), latent, d.keys_of(kv_b_proj, head));
-    ops::matmul_serial(ctx, values.rows(0, n_keys), latent, d.values_of(kv_b_proj, head));
+    projection.latent_to_keys(ctx, keys.rows(0, n_keys).cols(0, d.nope), latent);
+    ops::matmul_serial(ctx, values.rows(0, n_keys), latent, projection.values);
     for (std::size_t i = 0; i < n_keys; ++i)
       std::memcpy(keys.row(i) + d.nope, copy.row(i) + d.rank, d.rope * sizeof(float));
     for_tiles([&](const ops::AttendTile& tile) {
@@ -141,10 +160,10 @@ void attention_mla(const Context& ctx, const Config& config, const Rope& rope, c
   };
   for_attention_tasks(ctx, rows, d.heads, d.heads, s, [&](const AttentionTask& task, float* floats) {
     if (!expands(*task.sequence))
-      attend_absorbed(ctx, d, rope.attention_scale, w.kv_b_proj, task, kv_layer, floats, s);
+      attend_absorbed(ctx, d, rope.attention_scale, w, task, kv_layer, floats, s);
     else if (task.first_row == task.sequence->first_row)  // this head's other tiles are part of it
       for (std::size_t head = task.first_head; head < task.first_head + task.n_heads; ++head)
-        attend_expanded(ctx, d, rope.attention_scale, w.kv_b_proj, *task.sequence, head, kv_layer, floats, s);
+        attend_expanded(ctx, d, rope.attention_scale, w, *task.sequence, head, kv_layer, floats, s);
   });
   ops::matmul(ctx, s.block_out.rows(0, n), out, w.o_proj, w.o_proj_bias);
 }

@@ -16,6 +16,9 @@ struct AttentionWeights {
   Weight q_a_proj, q_b_proj;
   const float* q_a_layernorm = nullptr;
   Weight kv_a_proj_with_mqa, kv_b_proj;
+  // GGUF's other form of kv_b_proj: the key part transposed per head [n_heads * kv_lora_rank, qk_nope_head_dim], and the
+  // value part [n_heads * v_head_dim, kv_lora_rank]. Empty where kv_b_proj is not.
+  Weight k_b_proj, v_b_proj;
   const float* kv_a_layernorm = nullptr;
   const float* q_a_proj_bias = nullptr;  // attention_bias only
   const float* kv_a_proj_bias = nullptr;

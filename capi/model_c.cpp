@@ -104,7 +104,7 @@ ponder_status PONDER_CALL ponder_model_load(ponder_runtime* runtime, const char*
     PONDER_TRY(capi::need({{"out_model", out_model}}));
     *out_model = nullptr;
     PONDER_TRY(capi::need({{"runtime", runtime}, {"path", path}}));
-    return load(runtime->shared->log, core::folder_source(capi::to_path(path)), params, out_model);
+    return load(runtime->shared->log, core::path_source(capi::to_path(path)), params, out_model);
   });
 }
 
@@ -206,7 +206,7 @@ ponder_status PONDER_CALL ponder_inspect(const char* path, const ponder_session_
     PONDER_TRY(capi::need({{"out_json", out_json}}));
     *out_json = nullptr;
     PONDER_TRY(capi::need({{"path", path}}));
-    return inspect(*core::folder_source(capi::to_path(path)), params, out_json);
+    return inspect(*core::path_source(capi::to_path(path)), params, out_json);
   });
 }
 

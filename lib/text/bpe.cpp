@@ -143,6 +143,11 @@ Status Bpe::add_special(std::string_view content, TokenId id) {
   return store(bytes_of_spelling(content, text) ? std::string_view(text) : content, id);
 }
 
+Status Bpe::add_text(std::string_view text, TokenId id) {
+  if (has_token(id)) return fail(Code::bad_file, "tokenizer.json: token '{}' has id {}, which another token has too", text, id);
+  return store(text, id);
+}
+
 Status Bpe::add_merge(std::string_view left, std::string_view right) {
   std::string text, right_text;
   if (bytes_of_spelling(left, text) && bytes_of_spelling(right, right_text)) {

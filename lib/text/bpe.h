@@ -30,6 +30,9 @@ class Bpe {
   // spelled in the table, the table's bytes ("ø" is byte 0xF8); else its own.
   Status add_special(std::string_view content, TokenId id);
 
+  // An added token that stands for its own text, whatever the table makes of it.
+  Status add_text(std::string_view text, TokenId id);
+
   // The next merge; ranks ascend. Spelled as add_token; all three tokens must be there.
   Status add_merge(std::string_view left, std::string_view right);
   void reserve_merges(std::size_t n_merges);

@@ -10,6 +10,7 @@
 
 #include "lib/base/status.h"
 #include "lib/io/file_source.h"
+#include "lib/io/gguf.h"
 #include "lib/io/json.h"
 #include "lib/text/tokenizer.h"
 
@@ -43,6 +44,8 @@ class ChatTemplate {
   // A checkpoint's own: chat_template.jinja, else chat_template of tokenizer_config.json (transformers' order); of a list
   // "tool_use" is taken for chats with tools. not_found: it has none.
   static Result<std::shared_ptr<const ChatTemplate>> load(const FileSource& source, const TemplateLimits& limits = {});
+  // A GGUF file's own, of its metadata. not_found: it has none.
+  static Result<std::shared_ptr<const ChatTemplate>> load(const Gguf& file, const TemplateLimits& limits = {});
   // "deepseek-v2", "deepseek-v3", "deepseek-r1", "r1-distill". Content in parts is joined. The kwarg enable_thinking=false closes
   // the thinking that the generation prompt of the last two opens, with nothing in it; the others open none. V2's turn labels
   // are plain text, so content can imitate them.

@@ -5,6 +5,7 @@
 #include "lib/text/jinja_interp.h"
 #include "lib/text/jinja_parser.h"
 #include "lib/text/tokenizer_config.h"
+#include "lib/text/tokenizer_gguf.h"
 
 namespace ponder::core {
 
@@ -60,6 +61,13 @@ class TemplatePair final : public ChatTemplate {
   std::shared_ptr<const ChatTemplate> plain_, with_tools_;
 };
 
+Result<std::shared_ptr<const ChatTemplate>> of_config(const TokenizerConfig& config, const TemplateLimits& limits) {
+  PONDER_ASSIGN(std::shared_ptr<const ChatTemplate> plain, ChatTemplate::parse(config.chat_template, limits));
+  if (config.tool_template.empty() || config.tool_template == config.chat_template) return plain;
+  PONDER_ASSIGN(std::shared_ptr<const ChatTemplate> with_tools, ChatTemplate::parse(config.tool_template, limits));
+  return std::shared_ptr<const ChatTemplate>(std::make_shared<TemplatePair>(std::move(plain), std::move(with_tools)));
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const ChatTemplate>> ChatTemplate::parse(std::string_view jinja_source,
@@ -82,10 +90,14 @@ Result<std::shared_ptr<const ChatTemplate>> ChatTemplate::load(const FileSource&
   if (config.chat_template.empty())
     return fail(Code::not_found, "{}: neither chat_template.jinja nor a chat_template in tokenizer_config.json",
                 source.describe());
-  PONDER_ASSIGN(std::shared_ptr<const ChatTemplate> plain, parse(config.chat_template, limits));
-  if (config.tool_template.empty() || config.tool_template == config.chat_template) return plain;
-  PONDER_ASSIGN(std::shared_ptr<const ChatTemplate> with_tools, parse(config.tool_template, limits));
-  return std::shared_ptr<const ChatTemplate>(std::make_shared<TemplatePair>(std::move(plain), std::move(with_tools)));
+  return of_config(config, limits);
+}
+
+Result<std::shared_ptr<const ChatTemplate>> ChatTemplate::load(const Gguf& file, const TemplateLimits& limits) {
+  PONDER_ASSIGN(const TokenizerConfig config, read_gguf_tokenizer_config(file));
+  if (config.chat_template.empty())
+    return fail(Code::not_found, "{}: no tokenizer.chat_template", file.file().name);
+  return of_config(config, limits);
 }
 
 }  // namespace ponder::core

@@ -49,7 +49,7 @@ void follow(const std::vector<NfcChange>& changes, std::vector<TextSpan>& spans)
 
 class BpeTokenizer final : public Tokenizer {
  public:
-  Status init(const Files& files);
+  Status init(TokenizerJson json, TokenizerConfig config);
 
   Result<std::vector<TokenId>> encode(std::string_view text, const EncodeOptions& options) const override {
     return encode_parts(text, {}, options.parse_special);
@@ -74,7 +74,8 @@ class BpeTokenizer final : public Tokenizer {
     return token && token->special;
   }
   std::optional<TokenId> find(std::string_view text) const override {
-    if (const AddedToken* token = added_.find(text)) return token->id;
+    for (const AddedTokens* tokens : {&added_, &letters_})
+      if (const AddedToken* token = tokens->find(text)) return token->id;
     const TokenId id = bpe_.find(text);
     return id == Bpe::kNone ? std::nullopt : std::optional(id);
   }
@@ -99,9 +100,10 @@ class BpeTokenizer final : public Tokenizer {
                                             bool recognise) const;
   Status encode_between(std::string_view text, std::vector<TextSpan> content, bool recognise, Work& work) const;
   Status encode_plain(std::string_view text, Work& work) const;
+  Status encode_run(std::string_view text, Work& work) const;
 
   Bpe bpe_;
-  AddedTokens added_;
+  AddedTokens added_, letters_;
   bool nfc_ = false;
   PreTokenizer pre_tokenizer_;
   std::optional<TokenId> bos_, eos_;
@@ -147,15 +149,17 @@ void BpeTokenizer::read_post_processor(const Json& processor) {
   if (!config_.add_bos) config_.add_bos = config_.bos_text == name->as_string();
 }
 
-Status BpeTokenizer::init(const Files& files) {
-  PONDER_ASSIGN(TokenizerJson json, read_tokenizer_json(files.tokenizer_json));
+Status BpeTokenizer::init(TokenizerJson json, TokenizerConfig config) {
   bpe_ = std::move(json.bpe);
+  config_ = std::move(config);
   PONDER_ASSIGN(added_, AddedTokens::create(json.root.find("added_tokens")));
   for (const AddedToken& token : added_.all()) PONDER_TRY(bpe_.add_special(token.content, token.id));
+  PONDER_ASSIGN(letters_, AddedTokens::create(&json.letters));
+  for (const AddedToken& token : letters_.all()) PONDER_TRY(bpe_.add_text(token.content, token.id));
+  PONDER_TRY(letters_.build([](std::string_view content) { return std::string(content); }));
   if (const Json* normalizer = json.root.find("normalizer")) PONDER_TRY(read_normalizer(*normalizer));
   PONDER_ASSIGN(pre_tokenizer_, PreTokenizer::create(json.root.find("pre_tokenizer")));
   if (const Json* decoder = json.root.find("decoder")) PONDER_TRY(read_decoder(*decoder));
-  PONDER_ASSIGN(config_, TokenizerConfig::parse(files.tokenizer_config_json));
   if (const Json* processor = json.root.find("post_processor")) read_post_processor(*processor);
   if (!config_.bos_text.empty()) bos_ = find(config_.bos_text);
   if (!config_.eos_text.empty()) eos_ = find(config_.eos_text);
@@ -166,6 +170,16 @@ Status BpeTokenizer::init(const Files& files) {
 }
 
 Status BpeTokenizer::encode_plain(std::string_view text, Work& work) const {
+  if (!letters_.any(false)) return encode_run(text, work);
+  std::vector<AddedTokens::Part> parts;
+  PONDER_TRY(letters_.cut(text, {}, false, parts));
+  for (const auto& [span, token] : parts)
+    if (token) work.ids.push_back(token->id);
+    else PONDER_TRY(encode_run(text.substr(span.begin, span.end - span.begin), work));
+  return {};
+}
+
+Status BpeTokenizer::encode_run(std::string_view text, Work& work) const {
   PONDER_ASSIGN(const PreTokenizer::Pieces pieces, pre_tokenizer_.split(text, work.split));
   for (const TextSpan& piece : pieces.spans)
     PONDER_TRY(bpe_.encode(pieces.text.substr(piece.begin, piece.end - piece.begin), work.bpe, work.ids));
@@ -210,10 +224,16 @@ Result<std::vector<TokenId>> BpeTokenizer::encode_parts(std::string_view text, s
 
 }  // namespace
 
-Result<std::shared_ptr<const Tokenizer>> Tokenizer::load(const Files& files) {
+Result<std::shared_ptr<const Tokenizer>> make_tokenizer(TokenizerJson json, TokenizerConfig config) {
   auto tokenizer = std::make_shared<BpeTokenizer>();
-  PONDER_TRY(tokenizer->init(files));
+  PONDER_TRY(tokenizer->init(std::move(json), std::move(config)));
   return std::shared_ptr<const Tokenizer>(std::move(tokenizer));
+}
+
+Result<std::shared_ptr<const Tokenizer>> Tokenizer::load(const Files& files) {
+  PONDER_ASSIGN(TokenizerJson json, read_tokenizer_json(files.tokenizer_json));
+  PONDER_ASSIGN(TokenizerConfig config, TokenizerConfig::parse(files.tokenizer_config_json));
+  return make_tokenizer(std::move(json), std::move(config));
 }
 
 }  // namespace ponder::core

@@ -2,7 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "lib/model/gguf_config.h"
-#include "tests/lib/model/editable_gguf.h"
+#include "tests/lib/io/editable_gguf.h"
 
 using namespace ponder::core;
 using ponder::test::EditableGguf;

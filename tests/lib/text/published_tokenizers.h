@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <sstream>
 
 #include "lib/io/json.h"
 #include "lib/io/mapped_file.h"
@@ -52,6 +53,58 @@ inline std::shared_ptr<const Tokenizer> load_published(const Json& golden) {
   }
   REQUIRE_MESSAGE(tokenizer.ok(), tokenizer.status().message());
   return *tokenizer;
+}
+
+inline std::vector<TokenId> ids_of(const Json& array) {
+  std::vector<TokenId> ids;
+  for (const Json& id : array.as_array()) ids.push_back(static_cast<TokenId>(id.as_int()));
+  return ids;
+}
+
+// All cases of a golden file, streaming and decoding included.
+inline void check_cases(const std::shared_ptr<const Tokenizer>& tokenizer, const Json& golden) {
+  for (const Json& entry : golden.find("cases")->as_array()) {
+    const std::string& text = entry.find("text")->as_string();
+    const std::vector<TokenId> ids = ids_of(*entry.find("ids"));
+    CAPTURE(text);
+    const auto encoded = tokenizer->encode(text, {.parse_special = true});
+    REQUIRE_MESSAGE(encoded.ok(), encoded.status().message());
+    CHECK(*encoded == ids);
+    const Json* decoded = entry.find("decoded");
+    CHECK(tokenizer->decode(ids, false).value() == (decoded ? decoded->as_string() : text));
+    const Json* skipped = entry.find("decoded_skip_special");
+    CHECK(tokenizer->decode(ids, true).value() == (skipped ? skipped : decoded ? decoded : entry.find("text"))->as_string());
+    Detokenizer detokenizer(tokenizer, false);
+    std::string streamed;
+    for (const TokenId id : ids) streamed += detokenizer.push(id);
+    streamed += detokenizer.finish();
+    CHECK(streamed == (decoded ? decoded->as_string() : text));
+  }
+  for (const Json& entry : golden.find("decode_only")->as_array())
+    CHECK(tokenizer->decode(ids_of(*entry.find("ids")), false).value() == entry.find("text")->as_string());
+  CHECK(golden.find("cases")->as_array().size() == 211);
+}
+
+// The strings of llama.cpp's tokenizer tests, ids in `name`.out.
+inline void check_strings(const Tokenizer& tokenizer, const std::string& name) {
+  const std::string strings = tokenizer_data("strings.inp");
+  std::istringstream lines(tokenizer_data(name + ".out"));
+  constexpr std::string_view kSeparator = "\n__ggml_vocab_test__\n";
+  int n = 0;
+  for (std::size_t at = 0; at < strings.size(); ++n) {
+    const std::size_t end = strings.find(kSeparator, at);
+    REQUIRE(end != strings.npos);
+    std::string line;
+    std::getline(lines, line);
+    std::istringstream numbers(line);
+    std::vector<TokenId> want;
+    for (TokenId id; numbers >> id;) want.push_back(id);
+    const std::string text = strings.substr(at, end - at);
+    CAPTURE(text);
+    CHECK(tokenizer.encode(text, {}).value() == want);
+    at = end + kSeparator.size();
+  }
+  CHECK(n == 46);
 }
 
 }  // namespace ponder::core

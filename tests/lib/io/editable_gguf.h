@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "lib/io/gguf.h"
-#include "lib/model/model.h"
 #include "tests/lib/io/gguf_file.h"
 
 namespace ponder::test {
@@ -113,12 +112,9 @@ struct EditableGguf {
   }
 };
 
+// `file` must outlive what is read from it.
 inline std::shared_ptr<const core::FileSource> gguf_source(const std::string& file) {
   return core::memory_source({{"model.gguf", std::as_bytes(std::span(file))}});
-}
-// `file` must outlive the model where its matrices are read.
-inline core::Result<std::shared_ptr<const core::Model>> load_gguf(const std::string& file) {
-  return core::Model::load(gguf_source(file), {});
 }
 
 }  // namespace ponder::test

@@ -1,7 +1,7 @@
 // Chat templates: of a folder, built in, or of a model.
 #include "capi/values.h"
 #include "lib/base/format.h"
-#include "lib/text/tokenizer_config.h"
+#include "lib/text/tokenizer_gguf.h"
 
 namespace {
 
@@ -17,8 +17,15 @@ ponder_status PONDER_CALL ponder_template_load(const char* path, ponder_template
     PONDER_TRY(capi::need({{"out_template", out_template}}));
     *out_template = nullptr;
     PONDER_TRY(capi::need({{"path", path}}));
-    const auto source = core::folder_source(capi::to_path(path));
+    const auto source = core::path_source(capi::to_path(path));
     core::TokenizerConfig config;
+    if (!source->gguf_file().empty()) {
+      PONDER_ASSIGN(const auto gguf, core::GgufCheckpoint::open(*source, source->gguf_file()));
+      PONDER_ASSIGN(config, core::read_gguf_tokenizer_config(gguf.first()));
+      PONDER_ASSIGN(auto own, core::ChatTemplate::load(gguf.first()));
+      *out_template = new ponder_template{std::move(own), config.bos_text, config.eos_text};
+      return {};
+    }
     if (source->exists("tokenizer_config.json")) {
       PONDER_ASSIGN(const core::FileView file, source->open("tokenizer_config.json"));
       PONDER_ASSIGN(config, core::TokenizerConfig::parse(file.text()));

@@ -1,6 +1,7 @@
 // Tokenizers: of a model, or by themselves.
 #include "capi/values.h"
 #include "lib/base/format.h"
+#include "lib/text/tokenizer_gguf.h"
 
 namespace {
 
@@ -17,6 +18,12 @@ ponder_status PONDER_CALL ponder_tokenizer_load(const char* path, ponder_tokeniz
     *out_tokenizer = nullptr;
     PONDER_TRY(capi::need({{"path", path}}));
     std::filesystem::path folder = capi::to_path(path);
+    if (const auto source = core::path_source(folder); !source->gguf_file().empty()) {
+      PONDER_ASSIGN(const auto gguf, core::GgufCheckpoint::open(*source, source->gguf_file()));
+      PONDER_ASSIGN(auto tokenizer, core::load_gguf_tokenizer(gguf.first()));
+      *out_tokenizer = new ponder_tokenizer{std::move(tokenizer)};
+      return {};
+    }
     std::string name = "tokenizer.json";
     std::error_code ignored;
     if (std::filesystem::is_regular_file(folder, ignored)) {

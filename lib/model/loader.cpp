@@ -10,6 +10,7 @@
 #include "lib/io/safetensors.h"
 #include "lib/model/file_binder.h"
 #include "lib/model/gguf_config.h"
+#include "lib/text/tokenizer_gguf.h"
 
 namespace ponder::core {
 namespace {
@@ -74,6 +75,17 @@ void warn_mtp(const Config& config, bool has_mtp, std::vector<std::string>& warn
         fmt::format("num_nextn_predict_layers is {}, only the first such layer is used", config.num_nextn_predict_layers));
 }
 
+Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const FileSource& source) {
+  if (!source.exists("tokenizer.json"))
+    return fail(Code::no_tokenizer, "{}: tokenizer.json is missing", source.describe());
+  PONDER_ASSIGN(const FileView tokenizer_file, source.open("tokenizer.json"));
+  FileView config_file;
+  if (source.exists("tokenizer_config.json")) {
+    PONDER_ASSIGN(config_file, source.open("tokenizer_config.json"));
+  }
+  return Tokenizer::load({tokenizer_file.text(), config_file.text()});
+}
+
 void add_unique(std::vector<std::int32_t>& ids, const std::vector<std::int32_t>& more) {
   for (const std::int32_t id : more)
     if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
@@ -128,7 +140,7 @@ Result<std::shared_ptr<const Model>> ModelLoader::load(const FileSource& source,
   for (const TensorInfo* info : opened.tensors())
     fingerprint.add_tensor(info->name, info->type, info->shape, info->bytes.data(), info->bytes.size());
   model->fingerprint_ = fingerprint.value();
-  if (binder->report(0.9f)) PONDER_TRY(load_text(source, *model));
+  if (binder->report(0.9f)) PONDER_TRY(load_text(source, opened.gguf ? &opened.gguf->first() : nullptr, *model));
   binder->report(1);
   PONDER_TRY(binder->status());
   return std::shared_ptr<const Model>(std::move(model));
@@ -158,21 +170,18 @@ Result<ModelInspection> ModelLoader::inspect(const FileSource& source) {
   return inspection;
 }
 
-// Tokenizer and chat template. Only a broken tokenizer.json fails the load; token ids work without the rest.
-Status ModelLoader::load_text(const FileSource& source, Model& model) {
-  if (!source.exists("tokenizer.json")) {
-    model.tokenizer_status_ = fail(Code::no_tokenizer, "{}: tokenizer.json is missing", source.describe());
+// Tokenizer and chat template. Only a broken tokenizer fails the load; token ids work without the rest.
+Status ModelLoader::load_text(const FileSource& source, const Gguf* gguf, Model& model) {
+  Result<std::shared_ptr<const Tokenizer>> tokenizer = gguf ? load_gguf_tokenizer(*gguf) : load_tokenizer(source);
+  if (tokenizer.status().code() == Code::no_tokenizer) {
+    model.tokenizer_status_ = std::move(tokenizer).status();
     model.chat_template_status_ = model.tokenizer_status_;
     return {};
   }
-  PONDER_ASSIGN(const FileView tokenizer_file, source.open("tokenizer.json"));
-  FileView config_file;
-  if (source.exists("tokenizer_config.json")) {
-    PONDER_ASSIGN(config_file, source.open("tokenizer_config.json"));
-  }
-  PONDER_ASSIGN(model.tokenizer_, Tokenizer::load({tokenizer_file.text(), config_file.text()}));
+  PONDER_TRY(Status(tokenizer.status()));
+  model.tokenizer_ = std::move(tokenizer).value();
 
-  Result<std::shared_ptr<const ChatTemplate>> own = ChatTemplate::load(source);
+  Result<std::shared_ptr<const ChatTemplate>> own = gguf ? ChatTemplate::load(*gguf) : ChatTemplate::load(source);
   if (own.ok()) {
     model.chat_template_ = std::move(own).value();
     return {};

@@ -12,6 +12,7 @@
 #include "lib/base/status.h"
 #include "lib/base/tensor.h"
 #include "lib/io/file_source.h"
+#include "lib/io/gguf.h"
 #include "lib/model/config.h"
 #include "lib/model/model.h"
 #include "lib/model/weights.h"
@@ -76,7 +77,8 @@ class ModelLoader {
                                                      std::uint64_t seed);
 
  private:
-  static Status load_text(const FileSource& source, Model& model);
+  // gguf: the file itself, or null.
+  static Status load_text(const FileSource& source, const Gguf* gguf, Model& model);
 };
 
 }  // namespace ponder::core

@@ -23,7 +23,7 @@ bool is_terminal(int fd) {
 }
 
 void add_model_options(CLI::App& app, ModelOptions& options) {
-  app.add_option("-m,--model", options.model, "Checkpoint folder; without it the embedded default model");
+  app.add_option("-m,--model", options.model, "Checkpoint folder or GGUF file; without it the embedded default model");
   app.add_option("-t,--threads", options.threads, "Compute threads (default: one per core)")->check(CLI::Range(0, 4096));
   app.add_option("--max-isa", options.isa, "Highest instruction set: ref, avx2, avx512, avx512bf16, neon");
 }

@@ -43,7 +43,7 @@ void add_inspect(CLI::App& app) {
   };
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("inspect", "What a checkpoint is and what memory it needs, before any weight is read");
-  command->add_option("-m,--model", options->model, "Checkpoint folder; without it the embedded default model");
+  command->add_option("-m,--model", options->model, "Checkpoint folder or GGUF file; without it the embedded default model");
   command->add_flag("--json", options->json, "One JSON object");
   command->add_option("-c,--context", options->context, "Context length of the memory plan, in tokens");
   command->callback([options] {

@@ -13,7 +13,7 @@ void add_template(CLI::App& app) {
   };
   auto o = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("template", "The prompt text that a chat template makes of messages");
-  auto* folder = command->add_option("--tokenizer,-m,--model", o->tokenizer, "Folder with tokenizer_config.json");
+  auto* folder = command->add_option("--tokenizer,-m,--model", o->tokenizer, "Folder with tokenizer_config.json, or a GGUF file");
   command->add_option("--builtin", o->builtin, "deepseek-v2, deepseek-v3, deepseek-r1 or r1-distill")->excludes(folder);
   command->add_option("--messages", o->messages, "JSON file of messages; - is standard input")->required();
   command->add_flag("--no-generation-prompt", o->no_generation_prompt, "Do not open the assistant's turn");

@@ -79,7 +79,7 @@ void run(const Options& o) {
 void add_tokenize(CLI::App& app) {
   auto o = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("tokenize", "Token ids of text lines on standard input, or back");
-  command->add_option("--tokenizer,-m,--model", o->tokenizer, "Folder with tokenizer.json, or the file")->required();
+  command->add_option("--tokenizer,-m,--model", o->tokenizer, "Folder with tokenizer.json, that file, or a GGUF file")->required();
   command->add_flag("--jsonl", o->jsonl, "Every line is {\"text\": ...} (with --decode {\"ids\": [...]}), never plain text");
   command->add_flag("--special", o->special, "Recognise special tokens in the text");
   command->add_flag("--bos", o->bos, "Put the beginning-of-sentence id in front");

@@ -216,10 +216,11 @@ typedef struct ponder_memory_file {
 } ponder_memory_file;
 
 /**
- * Loads a Hugging Face folder (config.json, safetensors shards, tokenizer files) in place: weights are mapped, not
- * copied, and the files must stay as they are while the model lives.
+ * Loads a Hugging Face folder (config.json, safetensors shards, tokenizer files) or a GGUF file (of llama.cpp's
+ * architectures deepseek2, qwen2 and llama) in place: weights are mapped, not copied, and the files must stay as they
+ * are while the model lives.
  *
- * path    the folder.
+ * path    the folder, or the file; of a GGUF model in several files any of them.
  * params  may be NULL.
  * Returns PONDER_OK, or
  *         PONDER_E_NOT_FOUND    a file is missing
@@ -305,7 +306,7 @@ PONDER_API ponder_status PONDER_CALL ponder_model_load_report(const ponder_model
 typedef struct ponder_tokenizer ponder_tokenizer;
 
 /**
- * path: a folder with tokenizer.json, or that file; tokenizer_config.json beside it is optional.
+ * path: a folder with tokenizer.json, or that file (tokenizer_config.json beside it is optional), or a GGUF file.
  * PONDER_E_NOT_FOUND, PONDER_E_BAD_FILE, PONDER_E_UNSUPPORTED.
  */
 PONDER_API ponder_status PONDER_CALL ponder_tokenizer_load(const char* path, ponder_tokenizer** out_tokenizer,
@@ -365,7 +366,7 @@ PONDER_API ponder_status PONDER_CALL ponder_tokenizer_token(const ponder_tokeniz
 typedef struct ponder_template ponder_template;
 
 /**
- * The Jinja template of a folder: chat_template.jinja, else chat_template of its tokenizer_config.json.
+ * The Jinja template of a folder (chat_template.jinja, else chat_template of its tokenizer_config.json) or a GGUF file.
  * PONDER_E_NOT_FOUND when there is neither; PONDER_E_TEMPLATE when it does not parse.
  */
 PONDER_API ponder_status PONDER_CALL ponder_template_load(const char* path, ponder_template** out_template,

@@ -41,12 +41,12 @@ TEST_CASE("gguf config: the fixtures say what the config.json of their weights s
                                                         {"qwen2-tiny.bf16.gguf", "models/qwen2-tiny/config.json"},
                                                         {"llama3-tiny.bf16.gguf", "models/llama3-tiny/config.json"},
                                                         {"llama3-kq-tiny.gguf", "gguf/llama3-kq-tiny.config.json"}};
-  for (const auto& [file, folder] : kTwins) {
-    CAPTURE(file);
-    const auto read_file = read(EditableGguf(file));
+  for (const auto& twin : kTwins) {
+    CAPTURE(twin.first);
+    const auto read_file = read(EditableGguf(twin.first));
     REQUIRE_MESSAGE(read_file.ok(), read_file.status().message());
     CHECK(read_file->warnings.empty());
-    const Config &got = read_file->config, want = config_json(folder);
+    const Config &got = read_file->config, want = config_json(twin.second);
     CHECK(got.architecture_name == want.architecture_name);
     CHECK(got.model_type == want.model_type);
     for (const auto member :

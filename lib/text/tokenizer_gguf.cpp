@@ -131,6 +131,8 @@ Result<std::shared_ptr<const Tokenizer>> load_gguf_tokenizer(const Gguf& file) {
   if (!file.find_value(kModel) && !file.find_value(kTokens))
     return fail(Code::no_tokenizer, "{}: has no tokenizer ({} is missing)", file.file().name, kModel);
   PONDER_ASSIGN(const std::string_view model, string_at(file, kModel));
+  if (model == "none" || model == "no_vocab")  // so in llama.cpp
+    return fail(Code::no_tokenizer, "{}: has no tokenizer ({} is '{}')", file.file().name, kModel, model);
   if (model != "gpt2")
     return fail(Code::unsupported, "{}: {} '{}' is not supported (gpt2, byte-level BPE, is)", file.file().name, kModel,
                 model.substr(0, 64));

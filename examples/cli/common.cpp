@@ -22,6 +22,15 @@ bool is_terminal(int fd) {
 #endif
 }
 
+std::string human_bytes(double bytes) {
+  const char* units[] = {"B", "KB", "MB", "GB", "TB"};
+  int unit = 0;
+  while (bytes >= 1000 && unit < 4) bytes /= 1000, ++unit;
+  char text[32];
+  std::snprintf(text, sizeof text, unit ? "%.2f %s" : "%.0f %s", bytes, units[unit]);
+  return text;
+}
+
 void add_model_options(CLI::App& app, ModelOptions& options) {
   app.add_option("-m,--model", options.model, "Checkpoint folder or GGUF file; without it the embedded default model");
   app.add_option("-t,--threads", options.threads, "Compute threads (default: one per core)")->check(CLI::Range(0, 4096));

@@ -38,11 +38,13 @@ std::string read_text_file(const std::string& path);  // "-" reads standard inpu
 std::vector<std::int32_t> parse_ids(std::string_view text);  // "1,2,3", blanks and newlines also separate
 std::string parse_kwargs(const std::vector<std::string>& pairs);  // NAME=VALUE each, to one JSON object
 bool is_terminal(int fd);
+std::string human_bytes(double bytes);  // "1.23 GB"
 ponder_compute parse_compute(const std::string& name);  // "exact", "fast", "" (default)
 
 // Each adds its subcommand, which runs when it was named.
 void add_run(CLI::App& app);
 void add_inspect(CLI::App& app);
+void add_quantize(CLI::App& app);
 void add_tokenize(CLI::App& app);
 void add_template(CLI::App& app);
 void add_logits(CLI::App& app);

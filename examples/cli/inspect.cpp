@@ -8,15 +8,6 @@ namespace cli {
 
 namespace {
 
-std::string human_bytes(double bytes) {
-  const char* units[] = {"B", "KB", "MB", "GB", "TB"};
-  int unit = 0;
-  while (bytes >= 1000 && unit < 4) bytes /= 1000, ++unit;
-  char text[32];
-  std::snprintf(text, sizeof text, unit ? "%.2f %s" : "%.0f %s", bytes, units[unit]);
-  return text;
-}
-
 // Members one per line, nested objects indented; keys that hold bytes are shown in units.
 void print(const nlohmann::ordered_json& object, int indent, bool bytes) {
   for (const auto& [key, value] : object.items()) {

@@ -301,6 +301,47 @@ PONDER_API ponder_status PONDER_CALL ponder_inspect_memory(const ponder_memory_f
 PONDER_API ponder_status PONDER_CALL ponder_model_load_report(const ponder_model* model, ponder_buffer** out_json,
                                                               ponder_error* err) PONDER_NOEXCEPT;
 
+/* Bytes of the new file, written and in all, and the tensor that is being written (NUL-terminated, valid during the call). */
+typedef int32_t(PONDER_CALL* ponder_quantize_fn)(void* user_data, uint64_t done_bytes, uint64_t total_bytes,
+                                                 const char* tensor);
+
+typedef struct ponder_quantize_params {
+  uint32_t struct_size;
+  uint32_t flags;              /* none yet */
+  const char* type;            /* NULL: "q4_k_m". One type for all matrices: f32, f16, bf16, q8_0, q6_k, q5_1, q5_0, q4_1,
+                                  q4_0, iq4_nl; or a mix that spends more bits where errors cost most: q5_k_m, q5_k_s,
+                                  q4_k_m, q4_k_s, iq4_xs, q3_k_l, q3_k_m, q3_k_s, q2_k, q2_k_s */
+  const char* imatrix_path;    /* may be NULL: importance matrix of the columns, a GGUF file of llama.cpp's imatrix */
+  ponder_quantize_fn progress; /* may be NULL; at least once per 16 MiB of weights in f32 */
+  void* progress_user_data;
+} ponder_quantize_params;
+
+static inline ponder_quantize_params ponder_quantize_params_default(void) {
+  ponder_quantize_params p;
+  memset(&p, 0, sizeof p);
+  p.struct_size = (uint32_t)sizeof p;
+  return p;
+}
+
+/**
+ * Writes a model as one GGUF file that ponder and llama.cpp load, with weights of another type. Works tensor by tensor: the
+ * memory it needs does not grow with the model. Norms, biases and routers stay f32; rows that are no whole blocks of their
+ * type get a smaller one, and the report says so. Experimental
+ *
+ * path         as ponder_model_load.
+ * output_path  the file. It appears when it is complete, and replaces one that was there; without success nothing is left.
+ * params       may be NULL.
+ * out_json     may be NULL; else a JSON object: file_bytes, n_tensors, bytes_by_type, warnings.
+ * Returns PONDER_OK, or as ponder_model_load, or
+ *         PONDER_E_UNSUPPORTED  also what GGUF has no words for, named by its key in config.json or tokenizer.json
+ *         PONDER_E_IO           the file cannot be written, or the disk has no room for it (said before the work)
+ *         PONDER_E_NUMERIC      a weight that is not finite or above 65504 in magnitude, named with its row and column
+ *         PONDER_E_CANCELLED    progress asked to stop
+ */
+PONDER_API ponder_status PONDER_CALL ponder_quantize(ponder_runtime* runtime, const char* path, const char* output_path,
+                                                     const ponder_quantize_params* params, ponder_buffer** out_json,
+                                                     ponder_error* err) PONDER_NOEXCEPT;
+
 /* ---- Tokenizer --------------------------------------------------------------------------------------------------- */
 
 typedef struct ponder_tokenizer ponder_tokenizer;

@@ -586,6 +586,14 @@ struct LoadOptions {
   std::optional<Runtime> runtime = {};  // none: a runtime of its own
 };
 
+struct QuantizeOptions {
+  std::string type = {};     // empty: q4_k_m; see ponder_quantize_params
+  std::string imatrix = {};  // path of an importance matrix, or empty
+  // Bytes done and in all, the tensor being written; false cancels.
+  std::function<bool(std::uint64_t, std::uint64_t, std::string_view)> progress = {};
+  std::optional<Runtime> runtime = {};  // none: a runtime of its own
+};
+
 class Model {
  public:
   static Result<Model> load(const std::string& path, const LoadOptions& options = {}) {
@@ -604,6 +612,34 @@ class Model {
     return make(options, [&](ponder_runtime* runtime, const ponder_model_params&, ponder_model** out, ponder_error* err) {
       return ponder_model_random(runtime, config_json.data(), config_json.size(), dtype.c_str(), n_layers, seed, out, err);
     });
+  }
+  // Writes the model at `path` as a GGUF file; a JSON report, see ponder_quantize.
+  static Result<std::string> quantize(const std::string& path, const std::string& output_path,
+                                      const QuantizeOptions& options = {}) {
+    std::optional<Runtime> runtime = options.runtime;
+    if (!runtime) {
+      Result<Runtime> created = Runtime::create();
+      if (!created) return created.error();
+      runtime = *created;
+    }
+    struct Context {
+      const QuantizeOptions* options;
+      detail::Kept kept;
+      static std::int32_t PONDER_CALL call(void* user, std::uint64_t done, std::uint64_t total, const char* tensor) {
+        auto* self = static_cast<Context*>(user);
+        return self->kept.run([&] { return self->options->progress(done, total, tensor); });
+      }
+    } context{&options, {}};
+    ponder_quantize_params p = ponder_quantize_params_default();
+    if (!options.type.empty()) p.type = options.type.c_str();
+    if (!options.imatrix.empty()) p.imatrix_path = options.imatrix.c_str();
+    if (options.progress) p.progress = &Context::call, p.progress_user_data = &context;
+    ponder_buffer* json = nullptr;
+    detail::Call call;
+    call.status = ponder_quantize(runtime->get(), path.c_str(), output_path.c_str(), &p, &json, &call.err);
+    context.kept.rethrow();
+    if (call.failed()) return call.error();
+    return detail::take(json);
   }
   // JSON description of a checkpoint; no weight is read.
   static Result<std::string> inspect(const std::string& path, const SessionOptions& options = {}) {

@@ -41,6 +41,14 @@ FIELD(ponder_model_params, flags, 4);
 FIELD(ponder_model_params, progress, 8);
 FIELD(ponder_model_params, progress_user_data, 16);
 
+SIZE(ponder_quantize_params, 40);
+FIELD(ponder_quantize_params, struct_size, 0);
+FIELD(ponder_quantize_params, flags, 4);
+FIELD(ponder_quantize_params, type, 8);
+FIELD(ponder_quantize_params, imatrix_path, 16);
+FIELD(ponder_quantize_params, progress, 24);
+FIELD(ponder_quantize_params, progress_user_data, 32);
+
 SIZE(ponder_memory_file, 24);
 FIELD(ponder_memory_file, name, 0);
 FIELD(ponder_memory_file, data, 8);

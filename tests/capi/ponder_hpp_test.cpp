@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <stdexcept>
 
 namespace {
@@ -172,6 +173,19 @@ TEST_CASE("C++: a model's tokenizer, numbers and plans") {
   CHECK(value(model.plan({.context_length = 64})).context_length == 64);
   CHECK(value(ponder::Model::inspect(kTiny)).front() == '{');
   CHECK(value(value(ponder::ChatTemplate::builtin("r1-distill")).render(R"([{"role":"user","content":"x"}])")).ends_with("<think>\n"));
+}
+
+TEST_CASE("C++: a model is written as GGUF, and a lambda that throws or says no stops it") {
+  const std::filesystem::path path = std::filesystem::temp_directory_path() / "ponder_hpp_test.gguf";
+  std::filesystem::remove(path);
+  CHECK_THROWS_AS((void)ponder::Model::quantize(kTiny, path.string(),
+                                                {.progress = [](auto...) -> bool { throw std::runtime_error("no"); }}),
+                  std::runtime_error);
+  CHECK(ponder::Model::quantize(kTiny, path.string(), {.progress = [](auto...) { return false; }}).error().code() ==
+        PONDER_E_CANCELLED);
+  CHECK_FALSE(std::filesystem::exists(path));
+  CHECK(value(ponder::Model::quantize(kTiny, path.string(), {.type = "q8_0"})).starts_with("{\"file_bytes\": "));
+  CHECK(std::filesystem::remove(path));
 }
 
 TEST_CASE("C++: a runtime of one's own is shared by models") {

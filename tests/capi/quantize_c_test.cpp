@@ -1,0 +1,129 @@
+// ponder_quantize: the file, the report, progress and refusals.
+#include <cstdint>
+#include <fstream>
+
+#include "tests/capi/capi_fixture.h"
+
+using namespace capi_test;
+
+namespace {
+
+class Target {
+ public:
+  Target() : folder_(std::filesystem::temp_directory_path() / "ponder_quantize_c_test") {
+    std::filesystem::remove_all(folder_);
+    std::filesystem::create_directories(folder_);
+  }
+  ~Target() {
+    std::error_code ignored;
+    std::filesystem::remove_all(folder_, ignored);
+  }
+  std::string file(const char* name = "model.gguf") const { return (folder_ / name).string(); }
+  bool empty() const { return std::filesystem::is_empty(folder_); }
+
+ private:
+  std::filesystem::path folder_;
+};
+
+struct Seen {
+  std::uint64_t done = 0, total = 0;
+  int calls = 0, stop_at = -1;
+  bool named = true;
+  static std::int32_t PONDER_CALL call(void* user, std::uint64_t done, std::uint64_t total, const char* tensor) {
+    auto* self = static_cast<Seen*>(user);
+    self->named = self->named && tensor && *tensor;
+    self->done = done, self->total = total;
+    return ++self->calls == self->stop_at ? 1 : 0;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a model is written as GGUF, reported on, and loads") {
+  const Target target;
+  const Runtime runtime = make_runtime();
+  ponder_error err;
+  Seen seen;
+  ponder_quantize_params params = ponder_quantize_params_default();
+  params.type = "q8_0";
+  params.progress = &Seen::call;
+  params.progress_user_data = &seen;
+  ponder_buffer* json = nullptr;
+  REQUIRE_MESSAGE(ponder_quantize(runtime.get(), kTiny.c_str(), target.file().c_str(), &params, &json, &err) == PONDER_OK,
+                  err.message);
+  const std::string report = text_of(json);
+  const std::string bytes = std::to_string(std::filesystem::file_size(target.file()));
+  CHECK_MESSAGE(report.starts_with("{\"file_bytes\": " + bytes), report);
+  CHECK(report.find("\"Q8_0\": ") != report.npos);
+  CHECK(seen.named);
+  CHECK(seen.total > 0);
+  CHECK(seen.done == seen.total);
+  const Model model = load_model(runtime.get(), target.file());
+  ponder_model_info info{};
+  info.struct_size = sizeof info;
+  REQUIRE(ponder_model_get_info(model.get(), &info, &err) == PONDER_OK);
+  CHECK(info.n_parameters == 1032416);
+  CHECK(info.weight_bytes < 1300000);
+}
+
+TEST_CASE("the report may be left out, and params too: the type is then q4_k_m") {
+  const Target target;
+  const Runtime runtime = make_runtime();
+  ponder_error err;
+  REQUIRE(ponder_quantize(runtime.get(), kTiny.c_str(), target.file("a").c_str(), nullptr, nullptr, &err) == PONDER_OK);
+  ponder_quantize_params params = ponder_quantize_params_default();
+  params.type = "Q4_K_M";
+  REQUIRE(ponder_quantize(runtime.get(), kTiny.c_str(), target.file("b").c_str(), &params, nullptr, &err) == PONDER_OK);
+  const auto text = [&](const char* name) {
+    std::ifstream file(target.file(name), std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  CHECK(text("a") == text("b"));
+}
+
+TEST_CASE("stopped by progress, nothing is left of the file") {
+  const Target target;
+  const Runtime runtime = make_runtime();
+  ponder_error err;
+  for (const int stop_at : {1, 5, 40}) {
+    Seen seen;
+    seen.stop_at = stop_at;
+    ponder_quantize_params params = ponder_quantize_params_default();
+    params.progress = &Seen::call;
+    params.progress_user_data = &seen;
+    check_error(ponder_quantize(runtime.get(), kTiny.c_str(), target.file().c_str(), &params, nullptr, &err), err,
+                PONDER_E_CANCELLED);
+    CHECK(seen.calls == stop_at);
+    CHECK(target.empty());
+  }
+}
+
+TEST_CASE("what cannot be quantised is refused by name and leaves nothing") {
+  const Target target;
+  const Runtime runtime = make_runtime();
+  ponder_error err;
+  const auto refused = [&](const ponder_quantize_params& params, const std::string& path, const std::string& to,
+                           ponder_status status, std::initializer_list<std::string_view> parts) {
+    ponder_buffer* json = nullptr;
+    check_error(ponder_quantize(runtime.get(), path.c_str(), to.c_str(), &params, &json, &err), err, status, parts);
+    CHECK(json == nullptr);
+    CHECK(target.empty());
+  };
+  ponder_quantize_params params = ponder_quantize_params_default();
+  refused(params, "/no/such/folder", target.file(), PONDER_E_NOT_FOUND, {"/no/such/folder"});
+  refused(params, kTiny, target.file("none/model.gguf"), PONDER_E_NOT_FOUND, {"none/model.gguf"});
+  params.type = "q9_k";
+  refused(params, kTiny, target.file(), PONDER_E_INVALID_ARGUMENT, {"q9_k", "q4_k_m"});
+  params.type = nullptr;
+  params.imatrix_path = "/no/such/imatrix.gguf";
+  refused(params, kTiny, target.file(), PONDER_E_NOT_FOUND, {"/no/such/imatrix.gguf"});
+  const std::string readme = kTiny + "/README.md";
+  params.imatrix_path = readme.c_str();
+  refused(params, kTiny, target.file(), PONDER_E_BAD_FILE, {"README.md"});
+  params.imatrix_path = nullptr;
+  params.flags = 1;
+  refused(params, kTiny, target.file(), PONDER_E_INVALID_ARGUMENT, {"ponder_quantize_params.flags"});
+  params.flags = 0;
+  params.struct_size = 0;
+  refused(params, kTiny, target.file(), PONDER_E_INVALID_ARGUMENT, {"ponder_quantize_params", "struct_size"});
+}

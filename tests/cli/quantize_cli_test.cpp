@@ -1,0 +1,43 @@
+// ponder quantize.
+#include "tests/cli/program.h"
+
+using namespace ponder::test;
+
+TEST_CASE("quantize: the file runs, and inspect names its types") {
+  const Folder folder;
+  const std::string file = folder.file("tiny.gguf");
+  const Outcome made = run_program({"quantize", "-m", kTinyR1, "--type", "q8_0", "-o", file});
+  REQUIRE_MESSAGE(made.exit_code == 0, made.err);
+  CHECK(lines(made.out).front().starts_with(file + ": 1.1"));
+  CHECK(made.out.find("  Q8_0     ") != std::string::npos);
+  const auto json = run_program({"inspect", "-m", file, "--json"}).json();
+  CHECK(json["parameters"] == 1032416);
+  CHECK(json["bytes_by_dtype"].contains("Q8_0"));
+  const Outcome run = run_program({"run", "-m", file, "--ids", "256,258,49,43,49,259", "--temperature", "0"});
+  CHECK_MESSAGE(run.exit_code == 0, run.err);
+}
+
+TEST_CASE("quantize: the report as JSON, warnings on standard error without it") {
+  const Folder folder;
+  const Outcome json = run_program({"quantize", "-m", kTinyR1, "-o", folder.file("a.gguf"), "--json"});
+  REQUIRE(json.exit_code == 0);
+  CHECK(json.json()["n_tensors"] == 52);
+  CHECK(!json.json()["warnings"].empty());  // rows of 48 and 96 are no whole blocks of Q4_K
+  const Outcome text = run_program({"quantize", "-m", kTinyR1, "-o", folder.file("b.gguf")});
+  CHECK(text.err.find("warning: blk.*.attn_k_b.weight: rows of 16 are no whole blocks, written as F16") != std::string::npos);
+  CHECK(text.err.find('\r') == std::string::npos);  // no bar without a terminal
+}
+
+TEST_CASE("quantize: a wrong type, a model that is none and a folder that is not there are said in a line") {
+  const Folder folder;
+  const Outcome type = run_program({"quantize", "-m", kTinyR1, "--type", "q9", "-o", folder.file("a.gguf")});
+  CHECK(type.exit_code == 1);
+  CHECK(type.err.starts_with("ponder: type 'q9', want one of f32, "));
+  const Outcome model = run_program({"quantize", "-m", folder.file("none"), "-o", folder.file("a.gguf")});
+  CHECK(model.exit_code == 1);
+  CHECK(model.err.find("none") != std::string::npos);
+  const Outcome output = run_program({"quantize", "-m", kTinyR1, "-o", folder.file("none/a.gguf")});
+  CHECK(output.exit_code == 1);
+  CHECK(output.err.find("none/a.gguf: cannot create a temporary file beside it") != std::string::npos);
+  CHECK(run_program({"quantize", "-m", kTinyR1}).exit_code != 0);
+}

@@ -1,4 +1,5 @@
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -9,12 +10,16 @@ namespace cli {
 
 namespace {
 
+// Ctrl-C or a request to end stops the work at its next step, so that nothing is left of the file.
+volatile std::sig_atomic_t stopped = 0;
+void on_stop(int) { stopped = 1; }
+
 // One line on the terminal, rewritten four times a second: a bar, bytes, speed of writing and the time left.
 class Progress {
  public:
-  bool operator()(std::uint64_t done, std::uint64_t total) {
+  void show(std::uint64_t done, std::uint64_t total) {
     const auto now = Clock::now();
-    if (done < total && now - shown_ < std::chrono::milliseconds(250)) return true;
+    if (done < total && now - shown_ < std::chrono::milliseconds(250)) return;
     shown_ = now;
     const double seconds = std::chrono::duration<double>(now - start_).count();
     const double fraction = total ? static_cast<double>(done) / static_cast<double>(total) : 1;
@@ -23,7 +28,6 @@ class Progress {
     std::fprintf(stderr, "\r[%-30.*s] %3d %%  %s of %s  %d:%02d left ", bar, "##############################",
                  static_cast<int>(fraction * 100), human_bytes(static_cast<double>(done)).c_str(),
                  human_bytes(static_cast<double>(total)).c_str(), static_cast<int>(left) / 60, static_cast<int>(left) % 60);
-    return true;
   }
   static void clear() { std::fprintf(stderr, "\r%79s\r", ""); }
 
@@ -55,10 +59,14 @@ void add_quantize(CLI::App& app) {
   command->callback([options] {
     options->quantize.runtime = unwrap(ponder::Runtime::create({.n_threads = options->threads, .max_isa = options->isa}));
     const bool bar = is_terminal(2);
-    if (bar)
-      options->quantize.progress = [progress = Progress()](std::uint64_t done, std::uint64_t total,
-                                                           std::string_view) mutable { return progress(done, total); };
+    options->quantize.progress = [bar, line = Progress()](std::uint64_t done, std::uint64_t total, std::string_view) mutable {
+      if (bar) line.show(done, total);
+      return stopped == 0;
+    };
+    const auto on_interrupt = std::signal(SIGINT, on_stop), on_end = std::signal(SIGTERM, on_stop);
     const auto result = ponder::Model::quantize(options->model, options->output, options->quantize);
+    std::signal(SIGINT, on_interrupt);
+    std::signal(SIGTERM, on_end);
     if (bar) Progress::clear();
     const std::string text = unwrap(result);
     if (options->json) {

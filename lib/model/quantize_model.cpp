@@ -153,7 +153,7 @@ void describe(const std::vector<GgufTensorSource>& tensors, QuantizeReport& repo
   }
   report.n_tensors = tensors.size();
   report.bytes_by_type.assign(bytes.begin(), bytes.end());
-  for (const auto& [text, n] : fallbacks) report.warnings.push_back(fmt::format("{} ({} tensors)", text, n));
+  for (const auto& [text, n] : fallbacks) report.warnings.push_back(fmt::format("{} ({} in all)", text, n));
   for (const auto& [type, n] : again)
     report.warnings.push_back(fmt::format("{} tensors were quantised already, in {}, and lose once more", n, type));
 }

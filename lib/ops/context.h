@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "kernels/base/table.h"
+#include "lib/base/tensor.h"
 #include "lib/base/thread_pool.h"
 #include "lib/ops/onednn.h"
 
@@ -20,6 +21,13 @@ enum class Compute {
   fast,
 };
 
+// Sees the factors of every product of a pass: for importance matrices. On the thread that runs the pass.
+class ProductObserver {
+ public:
+  virtual ~ProductObserver() = default;
+  virtual void saw(const Weight& w, const Tensor& x) = 0;  // of a gated pair the gate; up has the same x
+};
+
 struct Context {
   const kernels::Table* kernels = nullptr;
   ThreadPool* pool = nullptr;
@@ -27,6 +35,8 @@ struct Context {
   Compute compute = Compute::exact;
   const std::atomic<bool>* cancel = nullptr;
   const ops::Onednn* onednn = nullptr;  // fast compute: takes large products with bf16 weights where it is not null
+
+  ProductObserver* observer = nullptr;
 
   bool cancelled() const { return cancel && cancel->load(std::memory_order_relaxed); }
 };

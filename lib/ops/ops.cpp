@@ -132,6 +132,7 @@ void matmul_all(const Context& ctx, std::span<Product> products) {
   for (Product& p : products) {
     p.first_task = n_tasks;
     if (p.x.n_rows == 0) continue;
+    if (ctx.observer) ctx.observer->saw(*p.w, p.x);
     const Split s = split(ctx, p);
     n_tasks += s.row_tasks * s.token_tasks;
   }

@@ -1,11 +1,26 @@
-// Models written as GGUF files.
+// Models written as GGUF files, and importance matrices for them.
 #include "capi/values.h"
+#include "lib/base/format.h"
 #include "lib/io/mapped_file.h"
+#include "lib/model/collect_importance.h"
 #include "lib/model/quantize_model.h"
 
 using namespace ponder;
 using core::Json;
 using core::Status;
+
+namespace {
+
+core::Context context_of(const ponder_runtime& runtime) {
+  core::Context ctx;
+  ctx.kernels = &runtime.shared->kernels;
+  ctx.pool = runtime.shared->pool.get();
+  return ctx;
+}
+
+Json number(std::uint64_t n) { return static_cast<std::int64_t>(n); }
+
+}  // namespace
 
 ponder_status PONDER_CALL ponder_quantize(ponder_runtime* runtime, const char* path, const char* output_path,
                                           const ponder_quantize_params* params, ponder_buffer** out_json,
@@ -29,20 +44,49 @@ ponder_status PONDER_CALL ponder_quantize(ponder_runtime* runtime, const char* p
       options.progress = [&p](const core::QuantizeProgress& at) {
         return p.progress(p.progress_user_data, at.done_bytes, at.total_bytes, std::string(at.tensor).c_str()) == 0;
       };
-    core::Context ctx;
-    ctx.kernels = &runtime->shared->kernels;
-    ctx.pool = runtime->shared->pool.get();
     PONDER_ASSIGN(const core::QuantizeReport report,
-                  core::quantize_model(ctx, *core::path_source(capi::to_path(path)), capi::to_path(output_path), options));
+                  core::quantize_model(context_of(*runtime), *core::path_source(capi::to_path(path)), capi::to_path(output_path), options));
     if (!out_json) return {};
     Json::Object bytes;
     for (const auto& [type, n] : report.bytes_by_type) bytes.emplace_back(type, n);
     Json::Array warnings;
     for (const std::string& warning : report.warnings) warnings.emplace_back(warning);
-    *out_json = capi::new_buffer(core::dump_json(Json::Object{{"file_bytes", static_cast<std::int64_t>(report.file_bytes)},
-                                                              {"n_tensors", static_cast<std::int64_t>(report.n_tensors)},
+    *out_json = capi::new_buffer(core::dump_json(Json::Object{{"file_bytes", number(report.file_bytes)},
+                                                              {"n_tensors", number(report.n_tensors)},
                                                               {"bytes_by_type", std::move(bytes)},
                                                               {"warnings", std::move(warnings)}}));
+    return {};
+  });
+}
+
+ponder_status PONDER_CALL ponder_imatrix(ponder_runtime* runtime, const ponder_model* model, const char* text,
+                                         size_t text_len, const char* output_path, const ponder_imatrix_params* params,
+                                         ponder_buffer** out_json, ponder_error* err) noexcept {
+  return capi::guarded(err, [&]() -> Status {
+    if (out_json) *out_json = nullptr;
+    PONDER_TRY(capi::need({{"runtime", runtime}, {"model", model}, {"output_path", output_path}}));
+    PONDER_TRY(capi::need_array("text", text, text_len));
+    ponder_imatrix_params p;
+    PONDER_TRY(capi::read_params("ponder_imatrix_params", params, p));
+    PONDER_TRY(capi::check_flags("ponder_imatrix_params.flags", p.flags, 0));
+    if (p.chunk_tokens < 0 || p.max_chunks < 0)
+      return core::fail(core::Code::invalid_argument, "chunk_tokens {}, max_chunks {}: want 0 or more", p.chunk_tokens,
+                        p.max_chunks);
+    core::CollectOptions options;
+    if (p.chunk_tokens > 0) options.chunk_tokens = static_cast<std::size_t>(p.chunk_tokens);
+    options.max_chunks = static_cast<std::size_t>(p.max_chunks);
+    if (p.progress)
+      options.progress = [&p](std::size_t done, std::size_t n) { return p.progress(p.progress_user_data, done, n) == 0; };
+    const core::Model& m = *model->shared;
+    if (!m.tokenizer()) return m.tokenizer_status();
+    PONDER_ASSIGN(const std::vector<core::TokenId> ids, m.tokenizer()->encode({text, text_len}, {}));
+    PONDER_ASSIGN(std::unique_ptr<core::OutputFile> output, core::create_file(capi::to_path(output_path)));
+    PONDER_ASSIGN(const core::CollectReport report,
+                  core::collect_importance(context_of(*runtime), m, ids, std::move(output), options));
+    if (out_json)
+      *out_json = capi::new_buffer(core::dump_json(Json::Object{{"n_chunks", number(report.n_chunks)},
+                                                                {"n_tensors", number(report.n_tensors)},
+                                                                {"unreached_experts", number(report.unreached_experts)}}));
     return {};
   });
 }

@@ -45,6 +45,7 @@ ponder_compute parse_compute(const std::string& name);  // "exact", "fast", "" (
 void add_run(CLI::App& app);
 void add_inspect(CLI::App& app);
 void add_quantize(CLI::App& app);
+void add_imatrix(CLI::App& app);
 void add_tokenize(CLI::App& app);
 void add_template(CLI::App& app);
 void add_logits(CLI::App& app);

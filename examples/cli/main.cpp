@@ -10,6 +10,7 @@ int main(int argc, char** argv) {
   cli::add_run(app);
   cli::add_inspect(app);
   cli::add_quantize(app);
+  cli::add_imatrix(app);
   cli::add_tokenize(app);
   cli::add_template(app);
   cli::add_logits(app);

@@ -14,10 +14,26 @@ namespace {
 volatile std::sig_atomic_t stopped = 0;
 void on_stop(int) { stopped = 1; }
 
-// One line on the terminal, rewritten four times a second: a bar, bytes, speed of writing and the time left.
+// While it lives, Ctrl-C and a request to end are heeded by the work and not by the program.
+class StopScope {
+ public:
+  StopScope() : interrupt_(std::signal(SIGINT, on_stop)), end_(std::signal(SIGTERM, on_stop)) {}
+  ~StopScope() {
+    std::signal(SIGINT, interrupt_);
+    std::signal(SIGTERM, end_);
+  }
+
+ private:
+  void (*interrupt_)(int);
+  void (*end_)(int);
+};
+
+// One line on the terminal, rewritten four times a second: a bar, what is done, and the time left.
 class Progress {
  public:
-  void show(std::uint64_t done, std::uint64_t total) {
+  // `text` says how much is done.
+  template <class Text>
+  void show(std::uint64_t done, std::uint64_t total, const Text& text) {
     const auto now = Clock::now();
     if (done < total && now - shown_ < std::chrono::milliseconds(250)) return;
     shown_ = now;
@@ -25,9 +41,8 @@ class Progress {
     const double fraction = total ? static_cast<double>(done) / static_cast<double>(total) : 1;
     const double left = fraction > 0 ? seconds / fraction - seconds : 0;
     const int bar = static_cast<int>(fraction * 30);
-    std::fprintf(stderr, "\r[%-30.*s] %3d %%  %s of %s  %d:%02d left ", bar, "##############################",
-                 static_cast<int>(fraction * 100), human_bytes(static_cast<double>(done)).c_str(),
-                 human_bytes(static_cast<double>(total)).c_str(), static_cast<int>(left) / 60, static_cast<int>(left) % 60);
+    std::fprintf(stderr, "\r[%-30.*s] %3d %%  %s  %d:%02d left ", bar, "##############################",
+                 static_cast<int>(fraction * 100), text().c_str(), static_cast<int>(left) / 60, static_cast<int>(left) % 60);
   }
   static void clear() { std::fprintf(stderr, "\r%79s\r", ""); }
 
@@ -60,13 +75,14 @@ void add_quantize(CLI::App& app) {
     options->quantize.runtime = unwrap(ponder::Runtime::create({.n_threads = options->threads, .max_isa = options->isa}));
     const bool bar = is_terminal(2);
     options->quantize.progress = [bar, line = Progress()](std::uint64_t done, std::uint64_t total, std::string_view) mutable {
-      if (bar) line.show(done, total);
+      if (bar)
+        line.show(done, total, [&] {
+          return human_bytes(static_cast<double>(done)) + " of " + human_bytes(static_cast<double>(total));
+        });
       return stopped == 0;
     };
-    const auto on_interrupt = std::signal(SIGINT, on_stop), on_end = std::signal(SIGTERM, on_stop);
+    const StopScope scope;
     const auto result = ponder::Model::quantize(options->model, options->output, options->quantize);
-    std::signal(SIGINT, on_interrupt);
-    std::signal(SIGTERM, on_end);
     if (bar) Progress::clear();
     const std::string text = unwrap(result);
     if (options->json) {
@@ -79,6 +95,47 @@ void add_quantize(CLI::App& app) {
                 report["n_tensors"].get<int>());
     for (const auto& [type, bytes] : report["bytes_by_type"].items())
       std::printf("  %-8s %s\n", type.c_str(), human_bytes(bytes.get<double>()).c_str());
+  });
+}
+
+void add_imatrix(CLI::App& app) {
+  struct Options {
+    ModelOptions model;
+    std::string text, output;
+    int chunk = 0, max_chunks = 0;
+    bool json = false;
+  };
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("imatrix", "Collect an importance matrix for quantize on a text");
+  add_model_options(*command, options->model);
+  command->add_option("--text", options->text, "The text to read; - is standard input")->required();
+  command->add_option("-o,--output", options->output, "The file to write; one that is there is replaced")->required();
+  command->add_option("--chunk", options->chunk, "Tokens read at once (default: 512)")->check(CLI::Range(0, 1 << 30));
+  command->add_option("--max-chunks", options->max_chunks, "Chunks to read (default: the whole text)")->check(CLI::Range(0, 1 << 30));
+  command->add_flag("--json", options->json, "The report as one JSON object");
+  command->callback([options] {
+    const std::string text = read_text_file(options->text);
+    const ponder::Model model = load_model(options->model);
+    const bool bar = is_terminal(2);
+    const StopScope scope;
+    const auto result = model.imatrix(text, options->output, options->chunk, options->max_chunks,
+                                      [bar, line = Progress()](std::uint64_t done, std::uint64_t total) mutable {
+                                        if (bar)
+                                          line.show(done, total, [&] {
+                                            return std::to_string(done) + " of " + std::to_string(total) + " chunks";
+                                          });
+                                        return stopped == 0;
+                                      });
+    if (bar) Progress::clear();
+    const std::string report = unwrap(result);
+    if (options->json) {
+      std::printf("%s\n", report.c_str());
+      return;
+    }
+    const auto json = nlohmann::ordered_json::parse(report);
+    std::printf("%s: %d tensors, %d chunks\n", options->output.c_str(), json["n_tensors"].get<int>(), json["n_chunks"].get<int>());
+    if (const int n = json["unreached_experts"].get<int>())
+      std::fprintf(stderr, "warning: %d times an expert's matrix met no token: a longer text would reach it\n", n);
   });
 }
 

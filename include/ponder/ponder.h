@@ -342,6 +342,45 @@ PONDER_API ponder_status PONDER_CALL ponder_quantize(ponder_runtime* runtime, co
                                                      const ponder_quantize_params* params, ponder_buffer** out_json,
                                                      ponder_error* err) PONDER_NOEXCEPT;
 
+/* Chunks of the text, read and in all. */
+typedef int32_t(PONDER_CALL* ponder_imatrix_fn)(void* user_data, uint64_t done_chunks, uint64_t n_chunks);
+
+typedef struct ponder_imatrix_params {
+  uint32_t struct_size;
+  uint32_t flags;             /* none yet */
+  int32_t chunk_tokens;       /* read at once, each chunk on its own, a BOS included where the model has one; 0: 512 */
+  int32_t max_chunks;         /* 0: all that the text fills; what is left over is not read */
+  ponder_imatrix_fn progress; /* may be NULL; before every chunk and at the end */
+  void* progress_user_data;
+} ponder_imatrix_params;
+
+static inline ponder_imatrix_params ponder_imatrix_params_default(void) {
+  ponder_imatrix_params p;
+  memset(&p, 0, sizeof p);
+  p.struct_size = (uint32_t)sizeof p;
+  return p;
+}
+
+/**
+ * Writes an importance matrix for ponder_quantize_params.imatrix_path: per weight and column (and expert) the mean square
+ * of what meets it while the model reads a text like those it will be used on. The file is one that llama.cpp reads too.
+ * Experimental
+ *
+ * text         plain text; special tokens in it are read as text.
+ * output_path  as of ponder_quantize.
+ * params       may be NULL.
+ * out_json     may be NULL; else a JSON object: n_chunks, n_tensors, unreached_experts (of all layers).
+ * Returns PONDER_OK, or
+ *         PONDER_E_NO_TOKENIZER      the model has none
+ *         PONDER_E_INVALID_ARGUMENT  also a text that does not fill one chunk
+ *         PONDER_E_IO                the file cannot be written
+ *         PONDER_E_CANCELLED         progress asked to stop: no file
+ */
+PONDER_API ponder_status PONDER_CALL ponder_imatrix(ponder_runtime* runtime, const ponder_model* model, const char* text,
+                                                    size_t text_len, const char* output_path,
+                                                    const ponder_imatrix_params* params, ponder_buffer** out_json,
+                                                    ponder_error* err) PONDER_NOEXCEPT;
+
 /* ---- Tokenizer --------------------------------------------------------------------------------------------------- */
 
 typedef struct ponder_tokenizer ponder_tokenizer;

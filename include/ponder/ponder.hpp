@@ -659,6 +659,30 @@ class Model {
     return detail::take(json);
   }
 
+  // Writes an importance matrix for QuantizeOptions::imatrix; a JSON report, see ponder_imatrix. progress: chunks done and in
+  // all; false cancels.
+  Result<std::string> imatrix(std::string_view text, const std::string& output_path, int chunk_tokens = 0, int max_chunks = 0,
+                              const std::function<bool(std::uint64_t, std::uint64_t)>& progress = {}) const {
+    struct Context {
+      const std::function<bool(std::uint64_t, std::uint64_t)>* function;
+      detail::Kept kept;
+      static std::int32_t PONDER_CALL call(void* user, std::uint64_t done, std::uint64_t total) {
+        auto* self = static_cast<Context*>(user);
+        return self->kept.run([&] { return (*self->function)(done, total); });
+      }
+    } context{&progress, {}};
+    ponder_imatrix_params p = ponder_imatrix_params_default();
+    p.chunk_tokens = chunk_tokens;
+    p.max_chunks = max_chunks;
+    if (progress) p.progress = &Context::call, p.progress_user_data = &context;
+    ponder_buffer* json = nullptr;
+    detail::Call call;
+    call.status = ponder_imatrix(runtime_.get(), get(), text.data(), text.size(), output_path.c_str(), &p, &json, &call.err);
+    context.kept.rethrow();
+    if (call.failed()) return call.error();
+    return detail::take(json);
+  }
+
   Result<Session> session(const SessionOptions& options = {}) const {
     const ponder_session_params p = options.c_params();
     ponder_session* handle = nullptr;

@@ -49,6 +49,14 @@ FIELD(ponder_quantize_params, imatrix_path, 16);
 FIELD(ponder_quantize_params, progress, 24);
 FIELD(ponder_quantize_params, progress_user_data, 32);
 
+SIZE(ponder_imatrix_params, 32);
+FIELD(ponder_imatrix_params, struct_size, 0);
+FIELD(ponder_imatrix_params, flags, 4);
+FIELD(ponder_imatrix_params, chunk_tokens, 8);
+FIELD(ponder_imatrix_params, max_chunks, 12);
+FIELD(ponder_imatrix_params, progress, 16);
+FIELD(ponder_imatrix_params, progress_user_data, 24);
+
 SIZE(ponder_memory_file, 24);
 FIELD(ponder_memory_file, name, 0);
 FIELD(ponder_memory_file, data, 8);

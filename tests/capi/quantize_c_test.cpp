@@ -98,6 +98,42 @@ TEST_CASE("stopped by progress, nothing is left of the file") {
   }
 }
 
+TEST_CASE("an importance matrix is collected on a text, and quantising with it changes the file") {
+  const Target target;
+  const Tiny tiny;
+  ponder_error err;
+  std::string text;
+  for (int i = 0; i < 200; ++i) text += std::to_string(i * 7) + "+" + std::to_string(i) + "=" + std::to_string(i * 8) + "\n";
+  ponder_imatrix_params params = ponder_imatrix_params_default();
+  params.chunk_tokens = 64;
+  params.max_chunks = 4;
+  const std::string matrix = target.file("imatrix.gguf");
+  ponder_buffer* json = nullptr;
+  REQUIRE_MESSAGE(ponder_imatrix(tiny.runtime.get(), tiny.model.get(), text.data(), text.size(), matrix.c_str(), &params,
+                                 &json, &err) == PONDER_OK,
+                  err.message);
+  CHECK(text_of(json).starts_with("{\"n_chunks\": 4, "));
+  ponder_quantize_params with = ponder_quantize_params_default();
+  with.type = "q4_0";
+  const auto written = [&](const char* name) {
+    REQUIRE_MESSAGE(ponder_quantize(tiny.runtime.get(), kTiny.c_str(), target.file(name).c_str(), &with, nullptr, &err) ==
+                        PONDER_OK,
+                    err.message);
+    std::ifstream file(target.file(name), std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  const std::string plain = written("plain");
+  with.imatrix_path = matrix.c_str();
+  CHECK(written("weighted") != plain);
+
+  params.chunk_tokens = -1;
+  check_error(ponder_imatrix(tiny.runtime.get(), tiny.model.get(), "1", 1, matrix.c_str(), &params, &json, &err), err,
+              PONDER_E_INVALID_ARGUMENT, {"chunk_tokens -1"});
+  check_error(ponder_imatrix(tiny.runtime.get(), tiny.model.get(), "1", 1, target.file("no").c_str(), nullptr, &json, &err),
+              err, PONDER_E_INVALID_ARGUMENT, {"the text has 1 tokens, want at least a chunk of 511"});
+  CHECK_FALSE(std::filesystem::exists(target.file("no")));
+}
+
 TEST_CASE("what cannot be quantised is refused by name and leaves nothing") {
   const Target target;
   const Runtime runtime = make_runtime();

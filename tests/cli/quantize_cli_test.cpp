@@ -28,6 +28,23 @@ TEST_CASE("quantize: the report as JSON, warnings on standard error without it")
   CHECK(text.err.find('\r') == std::string::npos);  // no bar without a terminal
 }
 
+TEST_CASE("imatrix: a matrix is collected on a text and taken by quantize") {
+  const Folder folder;
+  std::string text;
+  for (int i = 0; i < 100; ++i) text += std::to_string(i) + "+" + std::to_string(i) + "=" + std::to_string(2 * i) + "\n";
+  const std::string matrix = folder.file("imatrix.gguf");
+  const Outcome made = run_program({"imatrix", "-m", kTinyR1, "--text", "-", "--chunk", "64", "-o", matrix}, text);
+  REQUIRE_MESSAGE(made.exit_code == 0, made.err);
+  CHECK(made.out.starts_with(matrix + ": "));
+  const Outcome with = run_program({"quantize", "-m", kTinyR1, "--type", "q4_0", "--imatrix", matrix, "-o", folder.file("a.gguf")});
+  CHECK_MESSAGE(with.exit_code == 0, with.err);
+  const Outcome without = run_program({"quantize", "-m", kTinyR1, "--type", "q4_0", "-o", folder.file("b.gguf")});
+  CHECK(read_file(folder.file("a.gguf")) != read_file(folder.file("b.gguf")));
+  const Outcome shorter = run_program({"imatrix", "-m", kTinyR1, "--text", "-", "-o", folder.file("c")}, "1+1");
+  CHECK(shorter.exit_code == 1);
+  CHECK(shorter.err.find("the text has 3 tokens, want at least a chunk of 511") != std::string::npos);
+}
+
 TEST_CASE("quantize: a wrong type, a model that is none and a folder that is not there are said in a line") {
   const Folder folder;
   const Outcome type = run_program({"quantize", "-m", kTinyR1, "--type", "q9", "-o", folder.file("a.gguf")});

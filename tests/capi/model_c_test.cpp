@@ -123,6 +123,28 @@ TEST_CASE("a checkpoint without tokenizer runs on ids, and what needs text says 
   CHECK(reply.answer.empty());
 }
 
+TEST_CASE("a GGUF file is a model, by its path and from memory") {
+  const Tiny tiny;
+  const std::string path = PONDER_TEST_DATA "/gguf/v3-tiny.bf16.gguf";
+  const Model model = load_model(tiny.runtime.get(), path);
+  const ponder_model_info info = info_of(model.get());
+  CHECK(info.num_hidden_layers == 3);
+  CHECK(info.has_tokenizer == 1);
+  CHECK(info.bos_token_id == 0);
+  std::ifstream file(path, std::ios::binary);
+  const std::string bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  const std::vector<ponder_memory_file> files{{"any-name.gguf", bytes.data(), bytes.size()}};
+  Model of_memory;
+  ponder_error err;
+  REQUIRE(load_memory(tiny.runtime.get(), files, of_memory, err) == PONDER_OK);
+  CHECK(info_of(of_memory.get()).fingerprint == info.fingerprint);
+  ponder_tokenizer* tokenizer = nullptr;
+  REQUIRE_MESSAGE(ponder_tokenizer_load(path.c_str(), &tokenizer, &err) == PONDER_OK, err.message);
+  ponder_tokenizer_free(tokenizer);
+  ponder_template* none = nullptr;
+  check_error(ponder_template_load(path.c_str(), &none, &err), err, PONDER_E_NOT_FOUND, {"no tokenizer.chat_template"});
+}
+
 TEST_CASE("a folder that is not there, and a file that is no model, are told by name") {
   const Tiny tiny;
   ponder_error err;

@@ -43,7 +43,6 @@ Status add_rope(const Config& c, Keys& keys) {
   keys.u32("rope.scaling.original_context_length", static_cast<std::int64_t>(s.original_max_position_embeddings));
   keys.f32("rope.scaling.yarn_beta_fast", s.beta_fast);
   keys.f32("rope.scaling.yarn_beta_slow", s.beta_slow);
-  if (!c.is_mla()) return s.mscale == 1 && s.mscale_all_dim == 0 ? Status() : cannot("rope_scaling.mscale");
   if (s.mscale != s.mscale_all_dim) return cannot("rope_scaling.mscale other than mscale_all_dim");
   keys.f32("rope.scaling.yarn_log_multiplier", 0.1 * s.mscale_all_dim);
   return {};

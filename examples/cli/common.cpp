@@ -32,7 +32,7 @@ std::string human_bytes(double bytes) {
 }
 
 void add_model_options(CLI::App& app, ModelOptions& options) {
-  app.add_option("-m,--model", options.model, "Checkpoint folder or GGUF file; without it the embedded default model");
+  app.add_option("-m,--model", options.model, "Checkpoint folder, GGUF file, or the name of a model on this machine (ponder list); without it the embedded default model");
   app.add_option("-t,--threads", options.threads, "Compute threads (default: one per core)")->check(CLI::Range(0, 4096));
   app.add_option("--max-isa", options.isa, "Highest instruction set: ref, avx2, avx512, avx512bf16, neon");
 }
@@ -49,7 +49,7 @@ ponder::Model load_model(const ModelOptions& options) {
     };
   load.runtime = unwrap(ponder::Runtime::create({.n_threads = options.threads, .max_isa = options.isa}));
   ponder::Model model = [&] {
-    if (!options.model.empty()) return unwrap(ponder::Model::load(options.model, load));
+    if (!options.model.empty()) return unwrap(ponder::Model::load(unwrap(ponder::Model::resolve(options.model)), load));
     const std::vector<ponder_memory_file> files = embedded_model();
     if (files.empty()) throw Failure{"this program was built without the default model: name one with --model"};
     return unwrap(ponder::Model::load_memory(files, load));
@@ -101,6 +101,15 @@ std::string parse_kwargs(const std::vector<std::string>& pairs) {
     kwargs[pair.substr(0, equal)] = value.is_discarded() ? ordered_json(text) : value;
   }
   return kwargs.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+}
+
+std::string human_bytes(double bytes) {
+  const char* units[] = {"B", "KB", "MB", "GB", "TB"};
+  int unit = 0;
+  while (bytes >= 1000 && unit < 4) bytes /= 1000, ++unit;
+  char text[32];
+  std::snprintf(text, sizeof text, unit ? "%.2f %s" : "%.0f %s", bytes, units[unit]);
+  return text;
 }
 
 ponder_compute parse_compute(const std::string& name) {

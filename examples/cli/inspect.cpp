@@ -34,13 +34,13 @@ void add_inspect(CLI::App& app) {
   };
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("inspect", "What a checkpoint is and what memory it needs, before any weight is read");
-  command->add_option("-m,--model", options->model, "Checkpoint folder or GGUF file; without it the embedded default model");
+  command->add_option("-m,--model", options->model, "Checkpoint folder, GGUF file, or the name of a model on this machine; without it the embedded default model");
   command->add_flag("--json", options->json, "One JSON object");
   command->add_option("-c,--context", options->context, "Context length of the memory plan, in tokens");
   command->callback([options] {
     const ponder::SessionOptions session{.context_length = options->context};
     const std::string text = unwrap(options->model.empty() ? ponder::Model::inspect_memory(embedded_model(), session)
-                                                           : ponder::Model::inspect(options->model, session));
+                                                           : ponder::Model::inspect(unwrap(ponder::Model::resolve(options->model)), session));
     if (options->json)
       std::printf("%s\n", text.c_str());
     else

@@ -11,6 +11,7 @@ int main(int argc, char** argv) {
   cli::add_inspect(app);
   cli::add_quantize(app);
   cli::add_imatrix(app);
+  cli::add_list(app);
   cli::add_tokenize(app);
   cli::add_template(app);
   cli::add_logits(app);

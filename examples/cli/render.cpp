@@ -20,7 +20,7 @@ void add_template(CLI::App& app) {
   command->add_option("--kwarg", o->kwargs, "NAME=VALUE, a further template variable; VALUE is JSON, else text");
   command->callback([o] {
     if (o->tokenizer.empty() && o->builtin.empty()) throw Failure{"name a template: --tokenizer DIR or --builtin NAME"};
-    const ponder::ChatTemplate chat_template = unwrap(o->builtin.empty() ? ponder::ChatTemplate::load(o->tokenizer)
+    const ponder::ChatTemplate chat_template = unwrap(o->builtin.empty() ? ponder::ChatTemplate::load(unwrap(ponder::Model::resolve(o->tokenizer)))
                                                                           : ponder::ChatTemplate::builtin(o->builtin));
     const std::string text = unwrap(chat_template.render(read_text_file(o->messages), parse_kwargs(o->kwargs),
                                                          o->no_generation_prompt ? PONDER_CHAT_NO_GENERATION_PROMPT : 0));

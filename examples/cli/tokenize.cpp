@@ -49,7 +49,7 @@ bool is_request(const std::string& line, bool decode) {
 }
 
 void run(const Options& o) {
-  const ponder::Tokenizer tokenizer = unwrap(ponder::Tokenizer::load(o.tokenizer));
+  const ponder::Tokenizer tokenizer = unwrap(ponder::Tokenizer::load(unwrap(ponder::Model::resolve(o.tokenizer))));
   const auto replace = ordered_json::error_handler_t::replace;
   std::string line;
   while (std::getline(std::cin, line)) {

@@ -297,6 +297,22 @@ PONDER_API ponder_status PONDER_CALL ponder_inspect(const char* path, const pond
 PONDER_API ponder_status PONDER_CALL ponder_inspect_memory(const ponder_memory_file* files, size_t n_files,
                                                            const ponder_session_params* params,
                                                            ponder_buffer** out_json, ponder_error* err) PONDER_NOEXCEPT;
+/**
+ * The path, for ponder_model_load, of a model by the name that another program on this machine gives it: "deepseek-r1:8b" of
+ * Ollama (OLLAMA_MODELS), "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B" of the Hugging Face hub cache (HF_HUB_CACHE, HF_HOME),
+ * "publisher/model" of LM Studio, with "/file.gguf" or ":Q4_K_M" behind it where such a folder holds several GGUF files.
+ * A path that exists stands for itself. Nothing is downloaded or copied.
+ *
+ * Returns PONDER_OK, PONDER_E_NOT_FOUND (the message says where it was looked for), or PONDER_E_BAD_FILE and
+ * PONDER_E_UNSUPPORTED for a model that is there but broken.
+ */
+PONDER_API ponder_status PONDER_CALL ponder_model_resolve(const char* name, ponder_buffer** out_path,
+                                                          ponder_error* err) PONDER_NOEXCEPT;
+/**
+ * The models of those programs, as a JSON array of {name, program, path, bytes, runnable} with architecture and parameters
+ * where runnable is true, else problem: why not. Reads configs and tensor headers, no weights.
+ */
+PONDER_API ponder_status PONDER_CALL ponder_model_list(ponder_buffer** out_json, ponder_error* err) PONDER_NOEXCEPT;
 /** The warnings of the load (surplus tensors, ...) as a JSON array of strings. */
 PONDER_API ponder_status PONDER_CALL ponder_model_load_report(const ponder_model* model, ponder_buffer** out_json,
                                                               ponder_error* err) PONDER_NOEXCEPT;

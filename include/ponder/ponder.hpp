@@ -683,6 +683,23 @@ class Model {
     return detail::take(json);
   }
 
+  // The path of a model that another program on this machine knows by `name`; see ponder_model_resolve.
+  static Result<std::string> resolve(const std::string& name) {
+    ponder_buffer* path = nullptr;
+    detail::Call call;
+    call.status = ponder_model_resolve(name.c_str(), &path, &call.err);
+    if (call.failed()) return call.error();
+    return detail::take(path);
+  }
+  // Those models as a JSON array; see ponder_model_list.
+  static Result<std::string> list() {
+    ponder_buffer* json = nullptr;
+    detail::Call call;
+    call.status = ponder_model_list(&json, &call.err);
+    if (call.failed()) return call.error();
+    return detail::take(json);
+  }
+
   Result<Session> session(const SessionOptions& options = {}) const {
     const ponder_session_params p = options.c_params();
     ponder_session* handle = nullptr;

@@ -3,17 +3,12 @@
 #include <system_error>
 
 #include "lib/base/format.h"
+#include "lib/io/gguf_part_name.h"
 #include "lib/io/mapped_file.h"
+#include "lib/io/path_text.h"
 
 namespace ponder::core {
 namespace {
-
-std::filesystem::path to_path(std::string_view name) { return std::u8string(name.begin(), name.end()); }
-
-std::string to_text(const std::filesystem::path& path) {
-  const std::u8string text = path.u8string();
-  return {text.begin(), text.end()};
-}
 
 // Among the files of a folder without config.json: the one GGUF model, if there is exactly one. Projectors of vision models
 // and the further parts of a split file are none.
@@ -22,11 +17,7 @@ class OnlyGguf {
   void see(std::string_view name) {
     if (name == "config.json") config_ = true;
     if (!name.ends_with(".gguf") || name.starts_with("mmproj")) return;
-    constexpr std::string_view kForm = "-00001-of-00003.gguf";
-    if (name.size() > kForm.size()) {
-      const std::string_view tail = name.substr(name.size() - kForm.size());
-      if (tail.substr(6, 4) == "-of-" && tail[0] == '-' && tail.substr(1, 5) != "00001") return;
-    }
+    if (const auto part = gguf_part_name(name); part && part->number > 1) return;
     found_ = name;
     ++n_;
   }

@@ -1,29 +1,9 @@
 #include "lib/base/format.h"
 #include "lib/io/gguf.h"
+#include "lib/io/gguf_part_name.h"
 
 namespace ponder::core {
 namespace {
-
-// NAME-00002-of-00003.gguf
-struct PartName {
-  std::string_view stem;
-  std::int64_t number = 0, count = 0;
-};
-
-std::optional<PartName> part_name(std::string_view name) {
-  constexpr std::string_view kForm = "-00001-of-00003.gguf";
-  if (name.size() < kForm.size()) return std::nullopt;
-  PartName part;
-  part.stem = name.substr(0, name.size() - kForm.size());
-  const std::string_view tail = name.substr(part.stem.size());
-  for (std::size_t i = 0; i < kForm.size(); ++i) {
-    const bool digit = tail[i] >= '0' && tail[i] <= '9';
-    if ((kForm[i] >= '0' && kForm[i] <= '9') ? !digit : tail[i] != kForm[i]) return std::nullopt;
-    if (digit && i < 6) part.number = part.number * 10 + (tail[i] - '0');
-    if (digit && i >= 6) part.count = part.count * 10 + (tail[i] - '0');
-  }
-  return part;
-}
 
 Result<std::int64_t> integer_or(const Gguf& gguf, std::string_view key, std::int64_t otherwise) {
   const GgufValue* value = gguf.find_value(key);
@@ -49,7 +29,7 @@ Result<GgufCheckpoint> GgufCheckpoint::open(const FileSource& source, std::strin
   if (n_parts <= 1) {
     checkpoint.parts_.push_back(std::move(opened));
   } else {
-    const std::optional<PartName> parts = part_name(name);
+    const std::optional<GgufPartName> parts = gguf_part_name(name);
     if (!parts || parts->count != n_parts)
       return fail(Code::bad_file,
                   "{}: one of {} parts (split.count), but its name does not end in -00001-of-{:05}.gguf",

@@ -19,7 +19,7 @@ namespace ponder::core {
 
 Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::filesystem::path& path) {
   std::shared_ptr<MappedFile> file(new MappedFile());
-  file->name_ = path_text(path);
+  file->name_ = to_text(path);
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) return fail(Code::io, "{}: a folder, not a file", file->name_);
   Handle handle(CreateFileW(path.c_str(), GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_DELETE, nullptr, OPEN_EXISTING,
@@ -50,7 +50,7 @@ void MappedFile::will_need(std::size_t, std::size_t) const {}
 
 Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::filesystem::path& path) {
   std::shared_ptr<MappedFile> file(new MappedFile());
-  file->name_ = path_text(path);
+  file->name_ = to_text(path);
   // O_NONBLOCK: opening a pipe must not wait for its writer; it has no effect on regular files.
   Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd.valid()) return system_failure(file->name_, "open");

@@ -27,7 +27,7 @@ std::filesystem::path temporary_path(const std::filesystem::path& path, unsigned
 class SystemFile final : public OutputFile {
  public:
   explicit SystemFile(const std::filesystem::path& path)
-      : path_(path), temporary_(temporary_path(path, GetCurrentProcessId())), name_(path_text(path)),
+      : path_(path), temporary_(temporary_path(path, GetCurrentProcessId())), name_(to_text(path)),
         handle_(CreateFileW(temporary_.c_str(), GENERIC_WRITE, 0, nullptr, CREATE_NEW, FILE_ATTRIBUTE_NORMAL, nullptr)) {}
   ~SystemFile() override {
     if (!handle_.valid()) return;
@@ -68,7 +68,7 @@ class SystemFile final : public OutputFile {
 class SystemFile final : public OutputFile {
  public:
   explicit SystemFile(const std::filesystem::path& path)
-      : path_(path), temporary_(temporary_path(path, static_cast<unsigned long>(::getpid()))), name_(path_text(path)),
+      : path_(path), temporary_(temporary_path(path, static_cast<unsigned long>(::getpid()))), name_(to_text(path)),
         fd_(::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)) {}
   ~SystemFile() override {
     if (fd_.valid()) ::unlink(temporary_.c_str());

@@ -1,12 +1,11 @@
 // What mapped_file.cpp and output_file.cpp share: handles of the operating system that close themselves, and its errors.
 #pragma once
 
-#include <filesystem>
-#include <string>
 #include <string_view>
 #include <system_error>
 
 #include "lib/base/format.h"
+#include "lib/io/path_text.h"
 
 #ifdef _WIN32
 #define WIN32_LEAN_AND_MEAN
@@ -19,11 +18,6 @@
 #endif
 
 namespace ponder::core {
-
-inline std::string path_text(const std::filesystem::path& path) {
-  const std::u8string text = path.u8string();
-  return {text.begin(), text.end()};
-}
 
 #ifdef _WIN32
 

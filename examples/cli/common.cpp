@@ -6,6 +6,8 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "examples/cli/progress.h"
+
 #if defined(_WIN32)
 #include <io.h>
 #else
@@ -22,15 +24,6 @@ bool is_terminal(int fd) {
 #endif
 }
 
-std::string human_bytes(double bytes) {
-  const char* units[] = {"B", "KB", "MB", "GB", "TB"};
-  int unit = 0;
-  while (bytes >= 1000 && unit < 4) bytes /= 1000, ++unit;
-  char text[32];
-  std::snprintf(text, sizeof text, unit ? "%.2f %s" : "%.0f %s", bytes, units[unit]);
-  return text;
-}
-
 void add_model_options(CLI::App& app, ModelOptions& options) {
   app.add_option("-m,--model", options.model, "Checkpoint folder, GGUF file, or the name of a model on this machine (ponder list); without it the embedded default model");
   app.add_option("-t,--threads", options.threads, "Compute threads (default: one per core)")->check(CLI::Range(0, 4096));
@@ -38,24 +31,17 @@ void add_model_options(CLI::App& app, ModelOptions& options) {
 }
 
 ponder::Model load_model(const ModelOptions& options) {
-  const bool bar = !options.quiet && is_terminal(2) && !options.model.empty();
+  Progress progress("loading", !options.quiet && !options.model.empty());
   ponder::LoadOptions load;
-  if (bar)
-    load.progress = [](float fraction) {
-      const int done = static_cast<int>(fraction * 40);
-      std::fprintf(stderr, "\rloading [%-40.*s] %3d %%", done, "########################################",
-                   static_cast<int>(fraction * 100));
-      return true;
-    };
+  load.progress = [&](float fraction) {
+    progress.show(fraction);
+    return true;
+  };
   load.runtime = unwrap(ponder::Runtime::create({.n_threads = options.threads, .max_isa = options.isa}));
-  ponder::Model model = [&] {
-    if (!options.model.empty()) return unwrap(ponder::Model::load(unwrap(ponder::Model::resolve(options.model)), load));
-    const std::vector<ponder_memory_file> files = embedded_model();
-    if (files.empty()) throw Failure{"this program was built without the default model: name one with --model"};
-    return unwrap(ponder::Model::load_memory(files, load));
-  }();
-  if (bar) std::fprintf(stderr, "\r%60s\r", "");
-  return model;
+  if (!options.model.empty()) return unwrap(ponder::Model::load(unwrap(ponder::Model::resolve(options.model)), load));
+  const std::vector<ponder_memory_file> files = embedded_model();
+  if (files.empty()) throw Failure{"this program was built without the default model: name one with --model"};
+  return unwrap(ponder::Model::load_memory(files, load));
 }
 
 std::string read_text_file(const std::string& path) {

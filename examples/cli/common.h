@@ -51,5 +51,7 @@ void add_tokenize(CLI::App& app);
 void add_template(CLI::App& app);
 void add_logits(CLI::App& app);
 void add_bench(CLI::App& app);
+void add_perplexity(CLI::App& app);
+void add_compare(CLI::App& app);
 
 }  // namespace cli

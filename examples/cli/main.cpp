@@ -16,6 +16,8 @@ int main(int argc, char** argv) {
   cli::add_template(app);
   cli::add_logits(app);
   cli::add_bench(app);
+  cli::add_perplexity(app);
+  cli::add_compare(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

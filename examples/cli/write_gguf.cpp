@@ -1,10 +1,10 @@
-#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "examples/cli/common.h"
+#include "examples/cli/progress.h"
 
 namespace cli {
 
@@ -28,28 +28,7 @@ class StopScope {
   void (*end_)(int);
 };
 
-// One line on the terminal, rewritten four times a second: a bar, what is done, and the time left.
-class Progress {
- public:
-  // `text` says how much is done.
-  template <class Text>
-  void show(std::uint64_t done, std::uint64_t total, const Text& text) {
-    const auto now = Clock::now();
-    if (done < total && now - shown_ < std::chrono::milliseconds(250)) return;
-    shown_ = now;
-    const double seconds = std::chrono::duration<double>(now - start_).count();
-    const double fraction = total ? static_cast<double>(done) / static_cast<double>(total) : 1;
-    const double left = fraction > 0 ? seconds / fraction - seconds : 0;
-    const int bar = static_cast<int>(fraction * 30);
-    std::fprintf(stderr, "\r[%-30.*s] %3d %%  %s  %d:%02d left ", bar, "##############################",
-                 static_cast<int>(fraction * 100), text().c_str(), static_cast<int>(left) / 60, static_cast<int>(left) % 60);
-  }
-  static void clear() { std::fprintf(stderr, "\r%79s\r", ""); }
-
- private:
-  using Clock = std::chrono::steady_clock;
-  Clock::time_point start_ = Clock::now(), shown_{};
-};
+double share(std::uint64_t done, std::uint64_t total) { return total ? static_cast<double>(done) / static_cast<double>(total) : 1; }
 
 }  // namespace
 
@@ -73,17 +52,14 @@ void add_quantize(CLI::App& app) {
   command->add_flag("--json", options->json, "The report as one JSON object");
   command->callback([options] {
     options->quantize.runtime = unwrap(ponder::Runtime::create({.n_threads = options->threads, .max_isa = options->isa}));
-    const bool bar = is_terminal(2);
-    options->quantize.progress = [bar, line = Progress()](std::uint64_t done, std::uint64_t total, std::string_view) mutable {
-      if (bar)
-        line.show(done, total, [&] {
-          return human_bytes(static_cast<double>(done)) + " of " + human_bytes(static_cast<double>(total));
-        });
+    Progress progress("quantize", true);
+    options->quantize.progress = [&progress](std::uint64_t done, std::uint64_t total, std::string_view) {
+      progress.show(share(done, total), human_bytes(static_cast<double>(done)) + " of " + human_bytes(static_cast<double>(total)));
       return stopped == 0;
     };
     const StopScope scope;
-    const auto result = ponder::Model::quantize(options->model, options->output, options->quantize);
-    if (bar) Progress::clear();
+    const auto result = ponder::Model::quantize(unwrap(ponder::Model::resolve(options->model)), options->output, options->quantize);
+    progress.clear();
     const std::string text = unwrap(result);
     if (options->json) {
       std::printf("%s\n", text.c_str());
@@ -116,17 +92,14 @@ void add_imatrix(CLI::App& app) {
   command->callback([options] {
     const std::string text = read_text_file(options->text);
     const ponder::Model model = load_model(options->model);
-    const bool bar = is_terminal(2);
+    Progress progress("imatrix", true);
     const StopScope scope;
     const auto result = model.imatrix(text, options->output, options->chunk, options->max_chunks,
-                                      [bar, line = Progress()](std::uint64_t done, std::uint64_t total) mutable {
-                                        if (bar)
-                                          line.show(done, total, [&] {
-                                            return std::to_string(done) + " of " + std::to_string(total) + " chunks";
-                                          });
+                                      [&progress](std::uint64_t done, std::uint64_t total) {
+                                        progress.show(share(done, total), std::to_string(done) + " of " + std::to_string(total) + " chunks");
                                         return stopped == 0;
                                       });
-    if (bar) Progress::clear();
+    progress.clear();
     const std::string report = unwrap(result);
     if (options->json) {
       std::printf("%s\n", report.c_str());

@@ -22,7 +22,8 @@ const char kHere = 0;  // its address lies in the library that this code is part
 
 int open_flags() {
   int flags = RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE;
-#if defined(RTLD_DEEPBIND) && !defined(__SANITIZE_ADDRESS__)  // ASan's allocator must stay in front of every library
+// The sanitizers' allocators must stay in front of every library.
+#if defined(RTLD_DEEPBIND) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   flags |= RTLD_DEEPBIND;
 #endif
   return flags;

@@ -3,6 +3,7 @@
 #include <system_error>
 
 #include "lib/base/format.h"
+#include "lib/io/folder.h"
 #include "lib/io/gguf_part_name.h"
 #include "lib/io/mapped_file.h"
 #include "lib/io/path_text.h"
@@ -66,10 +67,7 @@ class FolderSource final : public FileSource {
   std::string gguf_file() const override {
     if (!gguf_.empty()) return gguf_name_;
     OnlyGguf only;
-    std::error_code error;
-    std::filesystem::directory_iterator files(folder_, error);
-    for (; !error && files != std::filesystem::directory_iterator(); files.increment(error))
-      only.see(to_text(files->path().filename()));
+    for (const std::string& name : names_in_folder(folder_)) only.see(name);
     return only.name();
   }
 

@@ -1,10 +1,10 @@
 // A folder that holds models: a checkpoint, GGUF files, or both.
-#include <algorithm>
 #include <cctype>
 #include <system_error>
 
 #include "lib/base/format.h"
 #include "lib/io/file_source.h"
+#include "lib/io/folder.h"
 #include "lib/io/gguf_part_name.h"
 #include "lib/io/model_store_parts.h"
 #include "lib/io/path_text.h"
@@ -13,8 +13,7 @@ namespace ponder::core::store {
 
 namespace {
 
-constexpr std::size_t kMaxNames = 100'000;  // of one folder
-constexpr int kMaxDepth = 3;                // repositories keep large GGUF files in folders per quantisation
+constexpr int kMaxDepth = 3;  // repositories keep large GGUF files in folders per quantisation
 
 std::string lower(std::string_view text) {
   std::string out(text);
@@ -81,14 +80,8 @@ bool is_checkpoint(const fs::path& folder) {
 }  // namespace
 
 std::vector<std::string> names_in(const fs::path& folder) {
-  std::vector<std::string> names;
-  std::error_code error;
-  fs::directory_iterator files(folder, error);
-  for (; !error && files != fs::directory_iterator() && names.size() < kMaxNames; files.increment(error)) {
-    std::string name = to_text(files->path().filename());
-    if (!name.starts_with('.')) names.push_back(std::move(name));
-  }
-  std::sort(names.begin(), names.end());
+  std::vector<std::string> names = names_in_folder(folder);
+  std::erase_if(names, [](const std::string& name) { return name.starts_with('.'); });
   return names;
 }
 

@@ -146,7 +146,7 @@ void describe(const std::vector<GgufTensorSource>& tensors, QuantizeReport& repo
       ++fallbacks[fmt::format("{}: rows of {} are no whole blocks, written as {}", any_layer(tensor.out.name),
                               tensor.n_cols(), dtype_name(tensor.out.type))];
     for (const Weight* w : tensor.weights)
-      if (block_elements(w->type) > 1 && w->type != tensor.out.type) {
+      if (block_elements(w->type) > 1 && w->type != tensor.out.type && tensor.out.type != DType::f32) {  // f32 holds any
         ++again[std::string(dtype_name(w->type))];
         break;
       }

@@ -65,7 +65,8 @@ elseif(STEP STREQUAL "pkg_config")
 elseif(STEP STREQUAL "subdirectory")
   run(${CMAKE_COMMAND} -S ${source}/subdirectory -B ${WORK}/subdirectory ${compilers} -DPONDER_SOURCE=${PONDER_SOURCE}
       -DCMAKE_CXX_COMPILER_LAUNCHER=${LAUNCHER})
-  run(${CMAKE_COMMAND} --build ${WORK}/subdirectory)
+  cmake_host_system_information(RESULT n_cores QUERY NUMBER_OF_LOGICAL_CORES)  # it builds the whole library
+  run(${CMAKE_COMMAND} --build ${WORK}/subdirectory --parallel ${n_cores})
   foreach(program c_ponder c_ponder_static cpp_ponder cpp_ponder_static)
     run(${WORK}/subdirectory/${program} ${MODEL})
   endforeach()

@@ -30,8 +30,8 @@ struct Windows {
 };
 
 Windows cut(const ponder::Tokenizer& tokenizer, const std::string& text, const Options& o) {
-  std::vector<std::int32_t> ids = unwrap(tokenizer.encode(text, PONDER_ENCODE_BOS));
   const ponder_tokenizer_info info = tokenizer.info();
+  std::vector<std::int32_t> ids = unwrap(tokenizer.encode(text, info.adds_bos ? PONDER_ENCODE_BOS : 0));
   const auto window = static_cast<std::size_t>(o.window);
   if (ids.size() < 3) throw Failure{o.text + ": " + std::to_string(ids.size()) + " tokens, want 3 at the least"};
   Windows windows;

@@ -24,6 +24,19 @@ bool looks_like_path(std::string_view name) {
          name.find('\\') != name.npos || (name.size() > 2 && name[1] == ':' && name[2] == '/');
 }
 
+// The path itself, or, of a folder that is no checkpoint but holds several GGUF files, the one that is meant.
+Result<fs::path> resolve_path(const fs::path& path) {
+  std::error_code error;
+  if (!fs::is_directory(path, error) || is_there(path / "config.json") || is_there(path / "tokenizer.json") ||
+      !path_source(path)->gguf_file().empty())
+    return path;
+  std::vector<FoundModel> models;
+  store::list_folder(path, "", "", models);
+  if (models.empty()) return path;
+  PONDER_ASSIGN(const std::optional<fs::path> picked, store::pick_model(path, {to_text(path), "", ""}));
+  return picked.value_or(path);
+}
+
 // LM Studio's own folder, when it was moved: the first line of a file in the home folder.
 fs::path home_pointer(const fs::path& home) {
   const auto file = folder_source(home)->open(".lmstudio-home-pointer");
@@ -64,7 +77,7 @@ ModelFolders model_folders(const std::function<std::string(const char*)>& variab
 Result<fs::path> resolve_model(std::string_view name, const ModelFolders& folders) {
   if (name.empty()) return fail(Code::invalid_argument, "the name of a model is empty");
   if (name.find('\0') != name.npos) return fail(Code::invalid_argument, "the name of a model holds a zero byte");
-  if (const fs::path path = to_path(name); is_there(path)) return path;
+  if (const fs::path path = to_path(name); is_there(path)) return resolve_path(path);
   if (looks_like_path(name)) return fail(Code::not_found, "{}: no such file or folder", name);
   using Find = Result<std::optional<fs::path>>(std::string_view, const fs::path&);
   struct Store {

@@ -24,7 +24,7 @@ struct ModelFolders {
 ModelFolders model_folders(const std::function<std::string(const char*)>& variable);
 
 // The folder or GGUF file (the first part of a split one) that `name` stands for:
-//   a path that exists
+//   a path that exists; of a folder without config.json the GGUF file in it
 //   MODEL[:TAG], NAMESPACE/MODEL[:TAG], HOST/NAMESPACE/MODEL[:TAG]   of Ollama; without TAG "latest"
 //   ORGANISATION/NAME[@REVISION]                                     of the hub cache; without REVISION "main"
 //   PUBLISHER/MODEL                                                  of LM Studio

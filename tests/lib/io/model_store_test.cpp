@@ -162,6 +162,12 @@ TEST_CASE("model store: paths stand for themselves, and names never leave the st
   CHECK(machine.resolve(to_text(file)) == "a b/model.gguf");
   CHECK(machine.resolve(to_text(file.parent_path())) == "a b");
   CHECK(has(machine.resolve("./none"), "./none: no such file or folder"));
+  machine.write("a b/other-Q8_0.gguf");
+  CHECK(has(machine.resolve(to_text(file.parent_path())), "name one: model.gguf, other-Q8_0.gguf"));
+  machine.write("a b/model-Q4_K_M.gguf");
+  CHECK(machine.resolve(to_text(file.parent_path())) == "a b/model-Q4_K_M.gguf");
+  machine.write("a b/config.json", "{}");
+  CHECK(machine.resolve(to_text(file.parent_path())) == "a b");
   CHECK(has(machine.resolve(""), "empty"));
   CHECK(has(machine.resolve(std::string_view("a\0b", 3)), "zero byte"));
   machine.write("outside/config.json", "{}");

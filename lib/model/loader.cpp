@@ -10,6 +10,7 @@
 #include "lib/io/safetensors.h"
 #include "lib/model/file_binder.h"
 #include "lib/model/gguf_config.h"
+#include "lib/text/pattern.h"
 #include "lib/text/tokenizer_gguf.h"
 
 namespace ponder::core {
@@ -173,7 +174,9 @@ Result<ModelInspection> ModelLoader::inspect(const FileSource& source) {
 // Tokenizer and chat template. Only a broken tokenizer fails the load; token ids work without the rest.
 Status ModelLoader::load_text(const FileSource& source, const Gguf* gguf, Model& model) {
   Result<std::shared_ptr<const Tokenizer>> tokenizer = gguf ? load_gguf_tokenizer(*gguf) : load_tokenizer(source);
-  if (tokenizer.status().code() == Code::no_tokenizer) {
+  // A build without regular expressions has no text where the tokenizer needs them.
+  const bool beyond_build = tokenizer.status().code() == Code::unsupported && pattern_unicode_version().empty();
+  if (tokenizer.status().code() == Code::no_tokenizer || beyond_build) {
     model.tokenizer_status_ = std::move(tokenizer).status();
     model.chat_template_status_ = model.tokenizer_status_;
     return {};

@@ -9,6 +9,8 @@
 #include <filesystem>
 #include <stdexcept>
 
+#include "tests/lib/io/temporary_folder.h"
+
 namespace {
 
 const std::string kTiny = PONDER_MODELS "/ponder-tiny-r1";
@@ -176,8 +178,8 @@ TEST_CASE("C++: a model's tokenizer, numbers and plans") {
 }
 
 TEST_CASE("C++: a model is written as GGUF, and a lambda that throws or says no stops it") {
-  const std::filesystem::path path = std::filesystem::temp_directory_path() / "ponder_hpp_test.gguf";
-  std::filesystem::remove(path);
+  const ponder::test::TemporaryFolder folder;
+  const std::filesystem::path path = folder.path() / "model.gguf";
   CHECK_THROWS_AS((void)ponder::Model::quantize(kTiny, path.string(),
                                                 {.progress = [](auto...) -> bool { throw std::runtime_error("no"); }}),
                   std::runtime_error);

@@ -3,6 +3,7 @@
 #include <fstream>
 
 #include "tests/capi/capi_fixture.h"
+#include "tests/lib/io/temporary_folder.h"
 
 using namespace capi_test;
 
@@ -10,19 +11,11 @@ namespace {
 
 class Target {
  public:
-  Target() : folder_(std::filesystem::temp_directory_path() / "ponder_quantize_c_test") {
-    std::filesystem::remove_all(folder_);
-    std::filesystem::create_directories(folder_);
-  }
-  ~Target() {
-    std::error_code ignored;
-    std::filesystem::remove_all(folder_, ignored);
-  }
-  std::string file(const char* name = "model.gguf") const { return (folder_ / name).string(); }
-  bool empty() const { return std::filesystem::is_empty(folder_); }
+  std::string file(const char* name = "model.gguf") const { return (folder_.path() / name).string(); }
+  bool empty() const { return std::filesystem::is_empty(folder_.path()); }
 
  private:
-  std::filesystem::path folder_;
+  ponder::test::TemporaryFolder folder_;
 };
 
 struct Seen {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "lib/io/mapped_file.h"
+#include "lib/text/pattern.h"
 #include "lib/text/tokenizer.h"
 
 using namespace ponder::core;
@@ -35,6 +36,10 @@ TEST_CASE("gguf vocabulary: the pre-tokenizers of the official tokenizers have l
     CAPTURE(std::string(file));
     const std::string json = tokenizer_json(file);
     const auto tokenizer = Tokenizer::load({json, ""});
+    if (pattern_unicode_version().empty()) {
+      CHECK(tokenizer.status().message().find("PONDER_PCRE2") != std::string::npos);
+      continue;
+    }
     REQUIRE(tokenizer.ok());
     const std::size_t n = (*tokenizer)->n_ids() + 10;
     const auto vocabulary = read_gguf_vocabulary(json, n);

@@ -100,7 +100,7 @@ TEST_CASE("the host's sampler sees logits, may choose, may change them and may s
       CHECK(*out_id == -1);
       const int mode = static_cast<Host*>(user)->mode;
       if (mode == 0) *out_id = 'x';
-      if (mode == 1) logits['y'] = 1e9f;
+      if (mode == 1) logits[int{'y'}] = 1e9f;
       if (mode == 3) *out_id = 264;
       return mode == 2;
     }

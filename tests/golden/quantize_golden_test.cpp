@@ -82,11 +82,12 @@ TEST_CASE("golden quantize: fewer bits, larger errors, and no more than these") 
                                                    {"q5_k_m", 0.12}, {"q4_k_m", 0.15}, {"q2_k", 0.4}};
   const Fixture f = load("llama3-tiny");
   double last = 0;
-  for (const auto& [type, limit] : limits) {
+  for (const auto& entry : limits) {
+    const std::string& type = entry.first;
     CAPTURE(type);
     const Quantized made(*folder_source(kData + "models/llama3-tiny"), type);
     const double error = logits_error(f, *made.model());
-    CHECK(error < limit);
+    CHECK(error < entry.second);
     CHECK(error >= last);
     last = error * 0.8;
   }

@@ -86,15 +86,16 @@ TEST_CASE("bad input: config values of the wrong JSON type are refused by key") 
   const char* const kWrong[] = {"\"x\"", "[]", "{}", "[1, 2]", "-1", "1e400", "-1e308", "0.5", "9007199254740993000", "true"};
   for (const char* fixture : {"v3-tiny", "v3-fp8-tiny", "v2-tiny", "qwen2-tiny", "llama3-tiny"}) {
     const Editable e(fixture);
-    for (const auto& [key, value] : e.config.as_object())
+    for (const Json::Member& member : e.config.as_object())
       for (const char* wrong : kWrong) {
+        const std::string& key = member.first;
         Json config = e.config;
         const auto parsed = parse_json(wrong, "value");
         if (!parsed.ok()) continue;  // 1e400
         config.set(key, *parsed);
         const auto result = Config::parse(config);
         if (!result.ok()) CHECK_FALSE(result.status().message().empty());
-        const bool is_size = value.is_int() && key != "bos_token_id" && key != "eos_token_id" &&
+        const bool is_size = member.second.is_int() && key != "bos_token_id" && key != "eos_token_id" &&
                              key != "pad_token_id" && key != "max_window_layers" && key != "sliding_window" &&
                              key != "ep_size" && key != "pretraining_tp" && key != "rope_theta" &&
                              key != "num_key_value_heads" && key != "routed_scaling_factor" && key != "seq_aux";

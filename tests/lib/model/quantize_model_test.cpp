@@ -69,7 +69,9 @@ TEST_CASE("mix: the types of llama.cpp's Q4_K_M for a Llama of 32 layers") {
   CHECK(chosen("q4_k_m", c, "blk.0.ffn_up.weight") == "Q4_K");
   // More bits for the first and last eighth and every third between.
   const std::map<int, bool> more = {{0, true}, {3, true}, {4, false}, {5, false}, {6, true}, {27, true}, {28, true}, {31, true}};
-  for (const auto& [layer, high] : more) {
+  for (const auto& entry : more) {
+    const int layer = entry.first;
+    const bool high = entry.second;
     CAPTURE(layer);
     CHECK(chosen("q4_k_m", c, ("blk." + std::to_string(layer) + ".ffn_down.weight").c_str()) == (high ? "Q6_K" : "Q4_K"));
     CHECK(chosen("q4_k_m", c, ("blk." + std::to_string(layer) + ".attn_v.weight").c_str()) == (high ? "Q6_K" : "Q4_K"));

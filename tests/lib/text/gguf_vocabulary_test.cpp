@@ -32,8 +32,9 @@ const std::string kGpt2 = R"({"type":"ByteLevel","add_prefix_space":false,"use_r
 TEST_CASE("gguf vocabulary: the pre-tokenizers of the official tokenizers have llama.cpp's names") {
   const std::pair<const char*, const char*> names[] = {
       {"deepseek_v3", "deepseek-v3"}, {"qwen2_5", "qwen2"}, {"llama3", "llama-bpe"}};
-  for (const auto& [file, pre] : names) {
-    CAPTURE(std::string(file));
+  for (const auto& known : names) {
+    const std::string file = known.first;
+    CAPTURE(file);
     const std::string json = tokenizer_json(file);
     const auto tokenizer = Tokenizer::load({json, ""});
     if (pattern_unicode_version().empty()) {
@@ -44,7 +45,7 @@ TEST_CASE("gguf vocabulary: the pre-tokenizers of the official tokenizers have l
     const std::size_t n = (*tokenizer)->n_ids() + 10;
     const auto vocabulary = read_gguf_vocabulary(json, n);
     REQUIRE_MESSAGE(vocabulary.ok(), vocabulary.status().message());
-    CHECK(vocabulary->pre == pre);
+    CHECK(vocabulary->pre == known.second);
     CHECK(vocabulary->tokens.size() == n);
     CHECK(vocabulary->token_types.size() == n);
     CHECK(vocabulary->merges.size() > 100000);

@@ -616,12 +616,8 @@ class Model {
   // Writes the model at `path` as a GGUF file; a JSON report, see ponder_quantize.
   static Result<std::string> quantize(const std::string& path, const std::string& output_path,
                                       const QuantizeOptions& options = {}) {
-    std::optional<Runtime> runtime = options.runtime;
-    if (!runtime) {
-      Result<Runtime> created = Runtime::create();
-      if (!created) return created.error();
-      runtime = *created;
-    }
+    const Result<Runtime> runtime = options.runtime ? Result<Runtime>(*options.runtime) : Runtime::create();
+    if (!runtime) return runtime.error();
     struct Context {
       const QuantizeOptions* options;
       detail::Kept kept;
@@ -765,12 +761,8 @@ class Model {
 
   template <class F>
   static Result<Model> make(const LoadOptions& options, F&& load) {
-    std::optional<Runtime> runtime = options.runtime;
-    if (!runtime) {
-      Result<Runtime> created = Runtime::create();
-      if (!created) return created.error();
-      runtime = *created;
-    }
+    const Result<Runtime> runtime = options.runtime ? Result<Runtime>(*options.runtime) : Runtime::create();
+    if (!runtime) return runtime.error();
     struct Context {
       const std::function<bool(float)>* function;
       detail::Kept kept;

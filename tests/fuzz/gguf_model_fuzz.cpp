@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "lib/io/mapped_file.h"
-#include "lib/model/forward.h"
+#include "tests/fuzz/run_prompt.h"
 
 using namespace ponder::core;
 
@@ -15,28 +15,6 @@ namespace {
 constexpr const char* kModels[] = {"v3-tiny.bf16.gguf", "v2lite-tiny.bf16.gguf", "qwen2-tiny.bf16.gguf", "llama3-kq-tiny.gguf"};
 constexpr std::size_t kPatchBytes = 5;
 constexpr std::size_t kHeaderBytes = 16384;  // of these models: about where their data begin
-
-void run_prompt(const Model& model) {
-  static const auto pool = ThreadPool::create(1).value();
-  static const auto kernels = ponder::kernels::make_table(ponder::kernels::highest_isa());
-  constexpr std::size_t kRows = 3;
-  const Config& config = model.config();
-  const ForwardOptions options{.max_rows = kRows, .max_logits_rows = kRows};
-  if (Forward::scratch_bytes(config, options) > std::size_t{256} << 20) return;
-  Context ctx;
-  ctx.kernels = &kernels;
-  ctx.pool = pool.get();
-  auto forward = Forward::create(model, ctx, options);
-  auto kv = KvCache::create({static_cast<std::size_t>(config.num_hidden_layers),
-                             static_cast<std::size_t>(config.kv_row_elements()), DType::f32}, 2 * kRows);
-  if (!forward.ok() || !kv.ok()) return;
-  const TokenId ids[kRows] = {0, 1, static_cast<TokenId>(config.vocab_size - 1)};
-  const std::size_t rows[kRows] = {0, 1, 2};
-  const SequenceRows sequence{&*kv, 0, kRows};
-  const Status status = forward->run({ids, {&sequence, 1}, rows, nullptr});
-  if (!status.ok() && status.code() != Code::invalid_argument) __builtin_trap();  // one id of a vocabulary of one
-  if (model.tokenizer()) (void)model.tokenizer()->encode("a1 b<bos>", {.parse_special = true});
-}
 
 }  // namespace
 
@@ -63,6 +41,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (model.status().message().empty()) __builtin_trap();
     return 0;
   }
-  run_prompt(**model);
+  ponder::fuzz::run_prompt(**model);
   return 0;
 }

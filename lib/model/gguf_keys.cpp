@@ -52,7 +52,7 @@ Status add_rope(const Config& c, Keys& keys) {
 Status add_mla(const Config& c, Keys& keys) {
   if (c.attention_bias) return cannot("attention_bias");
   keys.u32("attention.head_count_kv", 1);
-  if (c.q_lora_rank > 0) keys.u32("attention.q_lora_rank", c.q_lora_rank);
+  keys.u32("attention.q_lora_rank", c.q_lora_rank);  // 0, too: llama.cpp misses the key but in models of 26 or 27 layers
   keys.u32("attention.kv_lora_rank", c.kv_lora_rank);
   keys.u32("attention.key_length", c.kv_lora_rank + c.qk_rope_head_dim);
   keys.u32("attention.value_length", c.kv_lora_rank);

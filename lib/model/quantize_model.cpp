@@ -158,23 +158,30 @@ void describe(const std::vector<GgufTensorSource>& tensors, QuantizeReport& repo
     report.warnings.push_back(fmt::format("{} tensors were quantised already, in {}, and lose once more", n, type));
 }
 
-Result<QuantizeReport> run(const Context& ctx, const FileSource& source, std::unique_ptr<OutputFile> output,
-                           const QuantizeOptions& options, std::uint64_t free_bytes) {
+constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
+
+std::uint64_t free_bytes_beside(const std::filesystem::path& path) {
+  std::error_code error;
+  const std::filesystem::space_info space = std::filesystem::space(std::filesystem::absolute(path).parent_path(), error);
+  return error ? kNoLimit : static_cast<std::uint64_t>(space.available);
+}
+
+// text: where the tokenizer and its companions are.
+Result<QuantizeReport> write_model(const Context& ctx, const Model& model, const FileSource& text,
+                                   std::unique_ptr<OutputFile> output, const QuantizeOptions& options,
+                                   std::uint64_t free_bytes) {
   PONDER_ASSIGN(const Mix mix, find_mix(options.type));
-  LoadOptions load;
-  load.load_mtp = false;
-  PONDER_ASSIGN(const std::shared_ptr<const Model> model, ModelLoader::load(source, load));
   QuantizeReport report;
-  report.warnings = model->load_report().warnings;
+  report.warnings = model.load_report().warnings;
 
   GgufMetadata metadata;
-  metadata.add_string("general.architecture", gguf_architecture(model->config()));
+  metadata.add_string("general.architecture", gguf_architecture(model.config()));
   metadata.add_u32("general.file_type", mix.file_type);
   if (block_elements(mix.base) > 1) metadata.add_u32("general.quantization_version", 2);  // ggml.h's GGML_QNT_VERSION
-  PONDER_TRY(add_model_keys(model->config(), metadata));
-  PONDER_TRY(add_text_keys(source, *model, metadata, report.warnings));
+  PONDER_TRY(add_model_keys(model.config(), metadata));
+  PONDER_TRY(add_text_keys(text, model, metadata, report.warnings));
   PONDER_ASSIGN(const std::vector<GgufTensorSource> tensors,
-                gguf_tensors(*model, mix, options.importance && !options.importance->empty()));
+                gguf_tensors(model, mix, options.importance && !options.importance->empty()));
   describe(tensors, report);
 
   std::vector<GgufTensor> table;
@@ -183,17 +190,26 @@ Result<QuantizeReport> run(const Context& ctx, const FileSource& source, std::un
   report.file_bytes = writer.file_bytes();
   if (report.file_bytes > free_bytes)
     return fail(Code::io, "the file takes {} bytes, the disk has {} left", report.file_bytes, free_bytes);
-  Quantizer quantizer(ctx, model->config(), options, writer);
+  Quantizer quantizer(ctx, model.config(), options, writer);
   for (const GgufTensorSource& tensor : tensors) PONDER_TRY(quantizer.write(tensor));
   PONDER_TRY(writer.finish());
   return report;
+}
+
+Result<QuantizeReport> run(const Context& ctx, const FileSource& source, std::unique_ptr<OutputFile> output,
+                           const QuantizeOptions& options, std::uint64_t free_bytes) {
+  PONDER_TRY(find_mix(options.type).status());
+  LoadOptions load;
+  load.load_mtp = false;
+  PONDER_ASSIGN(const std::shared_ptr<const Model> model, ModelLoader::load(source, load));
+  return write_model(ctx, *model, source, std::move(output), options, free_bytes);
 }
 
 }  // namespace
 
 Result<QuantizeReport> quantize_model(const Context& ctx, const FileSource& source, std::unique_ptr<OutputFile> output,
                                       const QuantizeOptions& options) {
-  return run(ctx, source, std::move(output), options, std::numeric_limits<std::uint64_t>::max());
+  return run(ctx, source, std::move(output), options, kNoLimit);
 }
 
 Result<QuantizeReport> quantize_model(const Context& ctx, const FileSource& source, const std::filesystem::path& path,
@@ -201,10 +217,13 @@ Result<QuantizeReport> quantize_model(const Context& ctx, const FileSource& sour
   PONDER_TRY(find_mix(options.type).status());
   PONDER_TRY(source.check());
   PONDER_ASSIGN(std::unique_ptr<OutputFile> output, create_file(path));
-  std::error_code error;
-  const std::filesystem::space_info space = std::filesystem::space(std::filesystem::absolute(path).parent_path(), error);
-  return run(ctx, source, std::move(output), options,
-             error ? std::numeric_limits<std::uint64_t>::max() : static_cast<std::uint64_t>(space.available));
+  return run(ctx, source, std::move(output), options, free_bytes_beside(path));
+}
+
+Result<QuantizeReport> quantize_model(const Context& ctx, const Model& model, const std::filesystem::path& path,
+                                      const QuantizeOptions& options) {
+  PONDER_ASSIGN(std::unique_ptr<OutputFile> output, create_file(path));
+  return write_model(ctx, model, *memory_source({}), std::move(output), options, free_bytes_beside(path));
 }
 
 }  // namespace ponder::core

@@ -14,6 +14,7 @@
 #include "lib/io/file_source.h"
 #include "lib/io/output_file.h"
 #include "lib/model/importance.h"
+#include "lib/model/model.h"
 #include "lib/ops/context.h"
 
 namespace ponder::core {
@@ -42,6 +43,9 @@ Result<QuantizeReport> quantize_model(const Context& ctx, const FileSource& sour
                                       const QuantizeOptions& options);
 // To `path`, which appears when it is complete; a disk without room for it is found before the work begins.
 Result<QuantizeReport> quantize_model(const Context& ctx, const FileSource& source, const std::filesystem::path& path,
+                                      const QuantizeOptions& options);
+// A model in memory, as random weights are; the file has no tokenizer.
+Result<QuantizeReport> quantize_model(const Context& ctx, const Model& model, const std::filesystem::path& path,
                                       const QuantizeOptions& options);
 
 }  // namespace ponder::core

@@ -191,6 +191,25 @@ TEST_CASE("quantize: weights that were quantised before are warned of, and not t
   CHECK(n_same > 0);
 }
 
+TEST_CASE("quantize: random weights in memory become a file that loads, without a tokenizer") {
+  TemporaryFolder folder;
+  const std::filesystem::path path = folder.path() / "m.gguf";
+  Setup s;
+  s.options.type = "q8_0";
+  const FileView config = folder_source(kModels + "v2lite-tiny")->open("config.json").value();
+  const auto model = Model::random(parse_json(config.text(), "config.json").value(), DType::bf16, 2, 1).value();
+  REQUIRE(quantize_model(s.ctx, *model, path, s.options).ok());
+  const auto loaded = Model::load(path_source(path), {}).value();
+  CHECK(loaded->config().num_hidden_layers == 2);
+  CHECK(loaded->config().q_lora_rank == 0);
+  CHECK(loaded->tokenizer() == nullptr);
+  // llama.cpp asks for the key unless a model has 26 or 27 layers.
+  const auto file = GgufCheckpoint::open(*path_source(path), "m.gguf").value();
+  const GgufValue* rank = file.find_value("deepseek2.attention.q_lora_rank");
+  REQUIRE(rank);
+  CHECK(rank->integer() == 0);
+}
+
 TEST_CASE("quantize: cancelled at any moment, nothing is left") {
   TemporaryFolder folder;
   for (int n = 0; n < 60; n += 7) {

@@ -4,10 +4,16 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
+#include <new>
 #include <thread>
 #include <vector>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 #if defined(__x86_64__) && defined(__GNUC__)
 #define PONDER_BENCH_X86 1
 #include <immintrin.h>
@@ -107,7 +113,62 @@ __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16"))) double dot_avx51
   for (__m512& sum : sums) total += _mm512_cvtss_f32(sum);
   return total;
 }
+
+// Pairs summed to 16 bits and added up there: the least that a product without VNNI needs.
+__attribute__((target("avx2"))) double dot_avx2(std::size_t n_rounds) {
+  const __m256i x = _mm256_set1_epi8(1);
+  __m256i sums[kChains];
+  for (__m256i& sum : sums) sum = _mm256_setzero_si256();
+  for (std::size_t i = 0; i < n_rounds; ++i)
+    for (__m256i& sum : sums) sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(sum, x));
+  double total = 0;
+  for (__m256i& sum : sums) total += _mm256_extract_epi32(sum, 0);
+  return total;
+}
+
+// g++ 12 warns of its own _mm512_castsi512_si128.
+__attribute__((target("avx512f"))) std::uint64_t first_word(__m512i v) {
+  std::uint64_t words[8];
+  _mm512_storeu_si512(words, v);
+  return words[0];
+}
+
+__attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))) double dot_avx512vnni(std::size_t n_rounds) {
+  const __m512i x = _mm512_set1_epi8(1);
+  __m512i sums[kChains];
+  for (__m512i& sum : sums) sum = _mm512_setzero_si512();
+  for (std::size_t i = 0; i < n_rounds; ++i)
+    for (__m512i& sum : sums) sum = _mm512_dpbusd_epi32(sum, x, x);
+  double total = 0;
+  for (__m512i& sum : sums) total += static_cast<double>(first_word(sum));
+  return total;
+}
+
+__attribute__((target("avx512f"))) std::uint64_t read_avx512(const std::uint64_t* data, std::size_t n) {
+  __m512i a = _mm512_setzero_si512(), b = a, c = a, d = a;
+  for (std::size_t i = 0; i + 32 <= n; i += 32) {
+    a = _mm512_xor_si512(a, _mm512_loadu_si512(data + i));
+    b = _mm512_xor_si512(b, _mm512_loadu_si512(data + i + 8));
+    c = _mm512_xor_si512(c, _mm512_loadu_si512(data + i + 16));
+    d = _mm512_xor_si512(d, _mm512_loadu_si512(data + i + 24));
+  }
+  a = _mm512_xor_si512(_mm512_xor_si512(a, b), _mm512_xor_si512(c, d));
+  return first_word(a);
+}
 #endif
+
+// In pages of 2 MiB where the system gives them: a bound should not be that of its page tables.
+struct FreeLarge {
+  void operator()(std::uint64_t* data) const { ::operator delete(data, std::align_val_t{std::size_t{2} << 20}); }
+};
+std::unique_ptr<std::uint64_t[], FreeLarge> allocate_large(std::size_t n_bytes) {
+  void* memory = ::operator new(n_bytes, std::align_val_t{std::size_t{2} << 20});
+#if defined(__linux__)
+  (void)madvise(memory, n_bytes, MADV_HUGEPAGE);  // a wish
+#endif
+  std::memset(memory, 1, n_bytes);
+  return std::unique_ptr<std::uint64_t[], FreeLarge>(static_cast<std::uint64_t*>(memory));
+}
 
 // Best of several runs on all threads.
 double flops(int n_threads, double (*work)(std::size_t), double flops_per_round) {
@@ -129,20 +190,22 @@ void MachineLimits::raise_to(const MachineLimits& other) {
   read_bytes_per_s = std::max(read_bytes_per_s, other.read_bytes_per_s);
   if (other.f32_flops_per_s > f32_flops_per_s) f32_flops_per_s = other.f32_flops_per_s, f32_isa = other.f32_isa;
   bf16_flops_per_s = std::max(bf16_flops_per_s, other.bf16_flops_per_s);
+  if (other.int8_ops_per_s > int8_ops_per_s) int8_ops_per_s = other.int8_ops_per_s, int8_isa = other.int8_isa;
 }
 
-MachineLimits measure_limits(int n_threads) {
+MachineLimits measure_limits(int n_threads, bool avx2_only) {
   MachineLimits limits;
-  constexpr std::size_t kBytes = std::size_t{512} << 20, kPieceWords = 32 * 1024;  // 256 KiB, as a task of the model
-  std::vector<std::uint64_t> buffer(kBytes / sizeof(std::uint64_t), 1);
+  constexpr std::size_t kBytes = std::size_t{1} << 30, kPieceWords = 32 * 1024;  // 256 KiB, as a task of the model
+  const auto buffer = allocate_large(kBytes);
   auto read = read_plain;
 #ifdef PONDER_BENCH_X86
   if (__builtin_cpu_supports("avx2")) read = read_avx2;
+  if (!avx2_only && __builtin_cpu_supports("avx512f")) read = read_avx512;
 #endif
   std::atomic<std::uint64_t> sink{0};
   for (int run = 0; run < 8; ++run) {
-    const double seconds = time_tasks(n_threads, buffer.size() / kPieceWords, [&](std::size_t i) {
-      sink.fetch_xor(read(buffer.data() + i * kPieceWords, kPieceWords), std::memory_order_relaxed);
+    const double seconds = time_tasks(n_threads, kBytes / sizeof(std::uint64_t) / kPieceWords, [&](std::size_t i) {
+      sink.fetch_xor(read(buffer.get() + i * kPieceWords, kPieceWords), std::memory_order_relaxed);
     });
     limits.read_bytes_per_s = std::max(limits.read_bytes_per_s, static_cast<double>(kBytes) / seconds);
   }
@@ -152,12 +215,21 @@ MachineLimits measure_limits(int n_threads) {
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
     limits.f32_flops_per_s = flops(n_threads, fma_avx2, 8 * kChainOps);
     limits.f32_isa = "avx2";
+    limits.int8_ops_per_s = flops(n_threads, dot_avx2, 32 * kChainOps);
+    limits.int8_isa = "avx2";
   }
+  if (avx2_only) return limits;
   if (__builtin_cpu_supports("avx512f")) {
     const double avx512 = flops(n_threads, fma_avx512, 16 * kChainOps);
     if (avx512 > limits.f32_flops_per_s) limits.f32_flops_per_s = avx512, limits.f32_isa = "avx512";
   }
   if (__builtin_cpu_supports("avx512bf16")) limits.bf16_flops_per_s = flops(n_threads, dot_avx512bf16, 32 * kChainOps);
+  if (__builtin_cpu_supports("avx512vnni")) {
+    const double vnni = flops(n_threads, dot_avx512vnni, 64 * kChainOps);
+    if (vnni > limits.int8_ops_per_s) limits.int8_ops_per_s = vnni, limits.int8_isa = "avx512vnni";
+  }
+#else
+  (void)avx2_only;
 #endif
   return limits;
 }

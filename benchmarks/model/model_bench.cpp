@@ -1,198 +1,315 @@
-// Prefill and decode of an official geometry with random weights, beside what the machine can do at best:
-//   ponder_model_bench [--config FILE] [--layers N] [--dtype bf16|f16|f32|fp8] [--kv f32|f16|bf16] [-t THREADS]
-//                      [-p PROMPT] [-n DECODE] [-d DEPTH] [--chunk N] [-r REPS] [--compute exact|fast] [--isa NAME]
-// -d: tokens in the cache before prefill and decode are timed. Medians of -r runs.
+// Prefill and decode of a model, beside what the machine can do at best:
+//   ponder_model_bench [-m FILE.gguf | --config CONFIG.json [--layers N] [--dtype TYPE]] [--kv TYPE] [-t THREADS]
+//                      [-p PROMPT] [-n DECODE] [-d DEPTH] [--batch N] [--chunk N] [-r REPS] [--compute exact|fast]
+//                      [--isa NAME] [--first-token] [--no-limits] [--json]
+// Prefill of -p tokens and decode of -n are timed apart, each behind -d tokens; 0 leaves one out. Medians of -r runs. Tokens
+// are random, so that experts differ. --batch: so many sequences decode together. --first-token: loads, makes one
+// token and ends. --json: one object, for scripts (benchmarks/compare.py).
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <fstream>
 #include <iterator>
+#include <set>
 #include <string>
 #include <vector>
 
+#if !defined(_WIN32)
+#include <sys/resource.h>
+#endif
+
+#include "benchmarks/model/bench_options.h"
 #include "benchmarks/model/machine_limits.h"
+#include "benchmarks/model/model_cost.h"
 #include "lib/model/forward.h"
 
 using namespace ponder;
 using namespace ponder::core;
+using bench::give_up;
+using bench::Options;
 
 namespace {
 
-struct Options {
-  std::string config = PONDER_BENCH_CONFIGS "/deepseek-v2-lite.json", dtype = "bf16", kv = "f32", compute = "exact", isa;
-  std::int64_t layers = 4;
-  int threads = 0, reps = 3;
-  std::size_t prompt = 512, decode = 64, depth = 0, chunk = 512;
-};
+using Clock = std::chrono::steady_clock;
 
-[[noreturn]] void give_up(const std::string& why) {
-  std::fprintf(stderr, "ponder_model_bench: %s\n", why.c_str());
-  std::exit(1);
-}
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 template <class T>
 T must(Result<T> result) {
   if (!result.ok()) give_up(result.status().message());
   return std::move(result).value();
 }
-
-Options parse(int argc, char** argv) {
-  Options o;
-  for (int i = 1; i < argc; ++i) {
-    const std::string name = argv[i];
-    if (++i == argc) give_up(name + " wants a value");
-    const std::string value = argv[i];
-    const auto number = [&] { return static_cast<std::size_t>(std::strtoull(value.c_str(), nullptr, 10)); };
-    if (name == "--config") o.config = value;
-    else if (name == "--dtype") o.dtype = value;
-    else if (name == "--kv") o.kv = value;
-    else if (name == "--compute") o.compute = value;
-    else if (name == "--isa") o.isa = value;
-    else if (name == "--layers") o.layers = static_cast<std::int64_t>(number());
-    else if (name == "--chunk") o.chunk = number();
-    else if (name == "-t") o.threads = static_cast<int>(number());
-    else if (name == "-r") o.reps = std::max(1, static_cast<int>(number()));
-    else if (name == "-p") o.prompt = number();
-    else if (name == "-n") o.decode = number();
-    else if (name == "-d") o.depth = number();
-    else give_up("unknown option " + name);
-  }
-  if (o.prompt == 0 || o.chunk == 0) give_up("-p and --chunk must be above 0");
-  return o;
+void must(Status status) {
+  if (!status.ok()) give_up(status.message());
 }
 
-DType dtype_of(const std::string& name) {
-  if (name == "bf16") return DType::bf16;
-  if (name == "f16") return DType::f16;
-  if (name == "f32") return DType::f32;
-  if (name == "fp8") return DType::f8_e4m3;
-  give_up("unknown type " + name);
-}
-
-double bytes_of(const Weight& w) {
-  if (w.empty()) return 0;
-  const double scales = w.type == DType::f8_e4m3 ? 4.0 * static_cast<double>((w.n_out + 127) / 128 * w.n_scale_cols()) : 0;
-  return static_cast<double>(w.n_out * w.row_stride_bytes()) + scales;
-}
-double macs_of(const Weight& w) { return static_cast<double>(w.n_out * w.n_in); }
-
-struct Cost {  // of one token, without attention over the cache and without the head
-  double bytes = 0, macs = 0;
-  void add(const Weight& w, double times = 1) {
-    bytes += times * bytes_of(w);
-    macs += times * macs_of(w);
-  }
-  void add(const MlpWeights& m, double times = 1) {
-    add(m.gate_proj, times);
-    add(m.up_proj, times);
-    add(m.down_proj, times);
-  }
-};
-
-Cost token_cost(const Model& model) {
-  Cost cost;
-  for (const LayerWeights& layer : model.weights().layers) {
-    const AttentionWeights& a = layer.self_attn;
-    for (const Weight* w : {&a.q_proj, &a.q_a_proj, &a.q_b_proj, &a.kv_a_proj_with_mqa, &a.kv_b_proj, &a.k_b_proj,
-                            &a.v_b_proj, &a.k_proj, &a.v_proj, &a.o_proj})
-      cost.add(*w);
-    if (layer.moe.experts.empty()) {
-      cost.add(layer.mlp);
-    } else {
-      cost.add(layer.moe.gate);
-      cost.add(layer.moe.shared_experts);
-      cost.add(layer.moe.experts[0], static_cast<double>(model.config().num_experts_per_tok));
-    }
-  }
-  return cost;
+double peak_rss_bytes() {
+#if defined(_WIN32)
+  return 0;
+#else
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+#if defined(__APPLE__)
+  return static_cast<double>(usage.ru_maxrss);
+#else
+  return static_cast<double>(usage.ru_maxrss) * 1024;
+#endif
+#endif
 }
 
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
+  return values.empty() ? 0 : values[values.size() / 2];
+}
+
+// Distinct experts of a pass, summed over the layers.
+class ExpertCounter final : public ForwardTap {
+ public:
+  void on_f32(std::string_view, const Tensor&) override {}
+  void on_i32(std::string_view name, const std::int32_t* data, std::size_t n_rows, std::size_t n_cols) override {
+    if (name.starts_with("moe.") && name.ends_with(".ids"))
+      total += static_cast<double>(std::set<std::int32_t>(data, data + n_rows * n_cols).size());
+  }
+  double total = 0;
+};
+
+std::shared_ptr<const Model> load(const Options& o) {
+  if (!o.model.empty()) {
+    LoadOptions options;
+    options.load_mtp = false;
+    return must(Model::load(path_source(o.model), options));
+  }
+  std::ifstream file(o.config);
+  const std::string text((std::istreambuf_iterator<char>(file)), {});
+  if (!file) give_up("cannot read " + o.config);
+  return must(Model::random(must(parse_json(text, o.config)), bench::dtype_of(o.dtype), o.layers, 1));
+}
+
+// A model with its sequences.
+class Runner {
+ public:
+  Runner(const Options& o, const Model& model, const Context& ctx)
+      : o_(o),
+        vocab_size_(static_cast<std::uint64_t>(model.config().vocab_size)),
+        forward_(must(Forward::create(model, ctx, {.max_rows = std::max(o.chunk, o.batch), .max_logits_rows = o.batch}))) {
+    const Config& c = model.config();
+    layout_ = {static_cast<std::size_t>(c.num_hidden_layers), static_cast<std::size_t>(c.kv_row_elements()), bench::dtype_of(o.kv)};
+    for (std::size_t i = 0; i < o.batch; ++i)
+      sequences_.push_back(must(KvCache::create(layout_, o.depth + std::max({o.prompt, o.decode, std::size_t{16}}) + 2)));
+    for (KvCache& kv : sequences_) pointers_.push_back(&kv);
+  }
+
+  const KvLayout& layout() const { return layout_; }
+  double reserved_bytes() const {
+    double bytes = 0;
+    for (const KvCache& kv : sequences_) bytes += static_cast<double>(kv.reserved_bytes());
+    return bytes;
+  }
+  void fill() {
+    for (std::size_t i = 0; i < sequences_.size(); ++i) prefill(i, o_.depth);
+  }
+  void rewind(std::size_t n_tokens) {
+    for (KvCache& kv : sequences_) kv.truncate(n_tokens);
+  }
+  // In passes of `chunk`, logits of the last row.
+  void prefill(std::size_t sequence, std::size_t n_tokens) {
+    for (std::size_t done = 0; done < n_tokens;) {
+      const std::size_t n = std::min(o_.chunk, n_tokens - done), last[] = {n - 1};
+      const SequenceRows rows{pointers_[sequence], 0, n};
+      done += n;
+      must(forward_.run({random_ids(n), {&rows, 1}, std::span(last, done == n_tokens ? 1 : 0), nullptr}));
+    }
+  }
+  // A token of every sequence in each pass.
+  void decode(std::size_t n_passes, ForwardTap* tap = nullptr) {
+    rows_.clear();
+    logits_.clear();
+    for (std::size_t i = 0; i < sequences_.size(); ++i) rows_.push_back({pointers_[i], i, 1}), logits_.push_back(i);
+    for (std::size_t i = 0; i < n_passes; ++i) must(forward_.run({random_ids(rows_.size()), rows_, logits_, tap}));
+  }
+
+ private:
+  std::span<const TokenId> random_ids(std::size_t n) {
+    ids_.resize(n);
+    for (TokenId& id : ids_)
+      id = static_cast<TokenId>(((random_ = random_ * 6364136223846793005u + 1442695040888963407u) >> 33) % vocab_size_);
+    return ids_;
+  }
+
+  const Options& o_;
+  std::uint64_t vocab_size_, random_ = 1;
+  Forward forward_;
+  KvLayout layout_;
+  std::vector<KvCache> sequences_;
+  std::vector<KvCache*> pointers_;
+  std::vector<SequenceRows> rows_;
+  std::vector<std::size_t> logits_;
+  std::vector<TokenId> ids_;
+};
+
+struct Results {
+  double load_s = 0, first_token_s = 0, peak_rss = 0, n_experts = 0;
+  std::vector<double> prefill_s, decode_s;
+};
+
+Json list(const std::vector<double>& values) {
+  Json::Array array;
+  for (double value : values) array.emplace_back(value);
+  return Json(std::move(array));
+}
+
+void print_json(const Options& o, const Model& model, const Runner& runner, const Results& r,
+                const bench::MachineLimits& limits, const Json& machine) {
+  const bench::ModelCost cost(model);
+  Json out = machine;
+  out.set("model", model.config().architecture_name);
+  out.set("layers", model.config().num_hidden_layers);
+  out.set("weight_bytes", model.summary().weight_bytes);
+  out.set("kv", o.kv);
+  out.set("compute", o.compute);
+  out.set("load_s", r.load_s);
+  out.set("first_token_s", r.first_token_s);
+  out.set("peak_rss_bytes", r.peak_rss);
+  out.set("kv_reserved_bytes", runner.reserved_bytes());
+  if (!r.prefill_s.empty()) {
+    Json test;
+    test.set("tokens", static_cast<std::int64_t>(o.prompt));
+    test.set("depth", static_cast<std::int64_t>(o.depth));
+    test.set("seconds", list(r.prefill_s));
+    test.set("flops", cost.prefill_flops(static_cast<double>(o.prompt), static_cast<double>(o.depth)));
+    out.set("prefill", test);
+  }
+  if (!r.decode_s.empty()) {
+    const double depth = static_cast<double>(o.depth) + static_cast<double>(o.decode) / 2;
+    Json test;
+    test.set("passes", static_cast<std::int64_t>(o.decode));
+    test.set("depth", static_cast<std::int64_t>(o.depth));
+    test.set("batch", static_cast<std::int64_t>(o.batch));
+    test.set("seconds", list(r.decode_s));
+    test.set("experts_per_pass", r.n_experts);
+    test.set("weight_bytes_per_pass", cost.pass_bytes(r.n_experts));
+    test.set("kv_bytes_per_sequence", static_cast<double>(runner.layout().token_bytes()) * depth);
+    test.set("attention_flops_per_sequence", cost.decode_attention_flops(depth));
+    out.set("decode", test);
+  }
+  if (o.limits) {
+    Json of;
+    of.set("read_bytes_per_s", limits.read_bytes_per_s);
+    of.set("f32_flops_per_s", limits.f32_flops_per_s);
+    of.set("bf16_flops_per_s", limits.bf16_flops_per_s);
+    of.set("int8_ops_per_s", limits.int8_ops_per_s);
+    out.set("limits", of);
+  }
+  std::printf("%s\n", dump_json(out).c_str());
+}
+
+void print_text(const Options& o, const Model& model, const Runner& runner, const Results& r,
+                const bench::MachineLimits& limits) {
+  const bench::ModelCost cost(model);
+  std::printf("load      %.0f ms, first token after %.0f ms, peak RSS %.1f MB (weights %.1f MB, cache %.1f MB reserved)\n",
+              r.load_s * 1e3, r.first_token_s * 1e3, r.peak_rss * 1e-6,
+              static_cast<double>(model.summary().weight_bytes) * 1e-6, runner.reserved_bytes() * 1e-6);
+  if (!r.prefill_s.empty()) {
+    const double n = static_cast<double>(o.prompt), seconds = median(r.prefill_s);
+    const double flops = cost.prefill_flops(n, static_cast<double>(o.depth)) / seconds;
+    std::printf("prefill   %zu tokens at depth %zu: %.1f tokens/s, %.1f GFLOP/s", o.prompt, o.depth, n / seconds, flops * 1e-9);
+    const auto share = [&](const char* name, double peak) {
+      if (o.limits && peak > 0) std::printf(", %.1f %% of %s", 100 * flops / peak, name);
+    };
+    share("int8", limits.int8_ops_per_s);
+    share("bf16", limits.bf16_flops_per_s);
+    share("f32", limits.f32_flops_per_s);
+    std::printf("\n");
+  }
+  if (!r.decode_s.empty()) {
+    const double passes = static_cast<double>(o.decode), n = static_cast<double>(o.batch), seconds = median(r.decode_s);
+    const double depth = static_cast<double>(o.depth) + passes / 2;
+    const double kv = n * static_cast<double>(runner.layout().token_bytes()) * depth, bytes = cost.pass_bytes(r.n_experts) + kv;
+    std::printf("decode    %zu x %zu tokens at depth %zu: %.1f tokens/s, %.0f MB per pass (%.1f experts), %.1f GB/s", o.batch,
+                o.decode, o.depth, n * passes / seconds, bytes * 1e-6, r.n_experts, bytes * passes / seconds * 1e-9);
+    if (o.limits) {
+      // Exact compute multiplies in f32.
+      const double peak = o.compute == "exact" ? limits.f32_flops_per_s : limits.peak_flops_per_s();
+      const double ideal = cost.pass_bytes(r.n_experts) / limits.read_bytes_per_s +
+                           std::max(kv / limits.read_bytes_per_s, n * cost.decode_attention_flops(depth) / peak);
+      std::printf(", %.1f %% of the bandwidth, %.1f %% of the ideal", 100 * bytes * passes / seconds / limits.read_bytes_per_s,
+                  100 * ideal * passes / seconds);
+    }
+    std::printf("\n");
+  }
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  const Options o = parse(argc, argv);
-  std::ifstream file(o.config);
-  const std::string text((std::istreambuf_iterator<char>(file)), {});
-  if (!file) give_up("cannot read " + o.config);
-  const Json json = must(parse_json(text, o.config));
-  const auto model = must(Model::random(json, dtype_of(o.dtype), o.layers, 1));
-  const Config& c = model->config();
+  const Clock::time_point start = Clock::now();
+  const Options o = bench::parse_options(argc, argv, PONDER_BENCH_CONFIGS "/deepseek-v2-lite.json");
+  Results r;
   const auto pool = must(ThreadPool::create(o.threads));
   auto cap = kernels::highest_isa();
   if (!o.isa.empty() && !kernels::isa_from_name(o.isa.c_str(), cap)) give_up("unknown ISA " + o.isa);
   const kernels::Table table = kernels::make_table(cap);
-
-  bench::MachineLimits limits = bench::measure_limits(pool->n_threads());  // and again after the model
-  std::printf("machine   %d threads, read %.1f GB/s, f32 FMA %.0f GFLOP/s (%s)", pool->n_threads(),
-              limits.read_bytes_per_s * 1e-9, limits.f32_flops_per_s * 1e-9, limits.f32_isa);
-  if (limits.bf16_flops_per_s > 0) std::printf(", bf16 dot products %.0f GFLOP/s", limits.bf16_flops_per_s * 1e-9);
-  std::printf("\nmodel     %s, %lld layers, %s weights, %s cache, %s compute, kernels up to %s\n", c.architecture_name.c_str(),
-              static_cast<long long>(c.num_hidden_layers), o.dtype.c_str(), o.kv.c_str(), o.compute.c_str(),
-              kernels::isa_name(table.isa));
-
+  const auto model = load(o);
+  r.load_s = seconds_since(start);
   Context ctx;
   ctx.kernels = &table;
   ctx.pool = pool.get();
   ctx.compute = o.compute == "fast" ? Compute::fast : Compute::exact;
-  Forward forward = must(Forward::create(*model, ctx, {.max_rows = o.chunk}));
-  const KvLayout layout{static_cast<std::size_t>(c.num_hidden_layers), static_cast<std::size_t>(c.kv_row_elements()), dtype_of(o.kv)};
-  KvCache kv = must(KvCache::create(layout, o.depth + o.prompt + o.decode + 1));
-
-  std::uint64_t random = 1;
-  const auto run = [&](std::size_t n_tokens, std::size_t n_rows) {  // in passes of n_rows, logits of the last row
-    std::vector<TokenId> ids(n_rows);
-    for (std::size_t done = 0; done < n_tokens; done += n_rows) {
-      const std::size_t n = std::min(n_rows, n_tokens - done), last[] = {n - 1};
-      for (TokenId& id : ids)
-        id = static_cast<TokenId>((random = random * 6364136223846793005u + 1442695040888963407u) >> 33) % static_cast<TokenId>(c.vocab_size);
-      const SequenceRows sequence{&kv, 0, n};
-      const bool wanted = n_rows == 1 || done + n == n_tokens;
-      const Status status = forward.run({std::span(ids).first(n), {&sequence, 1}, std::span(last, wanted ? 1 : 0), nullptr});
-      if (!status.ok()) give_up(status.message());
+  const auto onednn = ops::Onednn::load_if_faster();
+  ctx.onednn = onednn.get();
+  Runner runner(o, *model, ctx);
+  runner.decode(1);
+  r.first_token_s = seconds_since(start);
+  runner.rewind(0);
+  if (!o.first_token) {
+    constexpr std::size_t kWarmUp = 128;  // tokens: most experts of most models, so that their pages are mapped
+    runner.prefill(0, std::min(kWarmUp, o.depth + std::max(o.prompt, o.decode)));
+    runner.rewind(0);
+    runner.fill();
+    for (int rep = 0; rep < o.reps; ++rep) {
+      if (o.prompt > 0) {
+        const Clock::time_point t = Clock::now();
+        runner.prefill(0, o.prompt);
+        r.prefill_s.push_back(seconds_since(t));
+        runner.rewind(o.depth);
+      }
+      if (o.decode > 0) {
+        runner.decode(1);  // wakes threads
+        runner.rewind(o.depth);
+        const Clock::time_point t = Clock::now();
+        runner.decode(o.decode);
+        r.decode_s.push_back(seconds_since(t));
+        runner.rewind(o.depth);
+      }
     }
-  };
-  const auto timed = [&](std::size_t n_tokens, std::size_t n_rows) {
-    const auto start = Forward::Clock::now();
-    run(n_tokens, n_rows);
-    return std::chrono::duration<double>(Forward::Clock::now() - start).count();
-  };
-  if (o.depth > 0) run(o.depth, o.chunk);
-  run(1, 1);  // commits pages, wakes threads
-  std::vector<double> prefill_s, decode_s;
-  for (int rep = 0; rep < o.reps; ++rep) {
-    kv.truncate(o.depth);
-    prefill_s.push_back(timed(o.prompt, o.chunk));
-    if (o.decode > 0) decode_s.push_back(timed(o.decode, 1));
+    if (o.decode > 0) {
+      const std::size_t n_passes = std::min<std::size_t>(o.decode, 16);
+      ExpertCounter counter;
+      runner.decode(n_passes, &counter);
+      r.n_experts = counter.total / static_cast<double>(n_passes);
+    }
   }
-  limits.raise_to(bench::measure_limits(pool->n_threads()));
+  r.peak_rss = peak_rss_bytes();
 
-  const Cost cost = token_cost(*model);
-  const double head_bytes = bytes_of(model->weights().lm_head), n_prompt = static_cast<double>(o.prompt);
-  // Attention counted as the expanded form does it, whichever form runs: q k and p v of the heads, over the keys seen.
-  const double head_dims = c.is_mla() ? static_cast<double>(c.qk_head_dim() + c.v_head_dim) : 2.0 * static_cast<double>(c.head_dim);
-  const double attention_macs = static_cast<double>(c.num_hidden_layers * c.num_attention_heads) * head_dims *
-                                n_prompt * (static_cast<double>(o.depth) + (n_prompt + 1) / 2);
-  const double prefill_flops = 2 * (cost.macs * n_prompt + attention_macs + macs_of(model->weights().lm_head));
-  const double prefill = median(prefill_s);
-  std::printf("prefill   %zu tokens at depth %zu: %.1f tokens/s, %.1f GFLOP/s, %.1f %% of the %s\n", o.prompt, o.depth,
-              n_prompt / prefill, prefill_flops / prefill * 1e-9, 100 * prefill_flops / prefill / limits.peak_flops_per_s(),
-              limits.peak_name());
-  if (o.decode > 0) {
-    const double n = static_cast<double>(o.decode), decode = median(decode_s);
-    const double kv_bytes = static_cast<double>(layout.token_bytes()) * (static_cast<double>(o.depth) + n_prompt + n / 2);
-    const double bytes = cost.bytes + head_bytes + kv_bytes;
-    std::printf("decode    %zu tokens at depth %zu: %.1f tokens/s, %.0f MB per token, %.1f GB/s, %.1f %% of the bandwidth bound\n",
-                o.decode, o.depth + o.prompt, n / decode, bytes * 1e-6, bytes * n / decode * 1e-9,
-                100 * bytes * n / decode / limits.read_bytes_per_s);
+  bench::MachineLimits limits;  // behind all that counts memory
+  for (int i = 0; i < 2 && o.limits; ++i)
+    limits.raise_to(bench::measure_limits(pool->n_threads(), table.isa == kernels::Isa::avx2));
+  if (o.json) {
+    Json machine;
+    machine.set("program", "ponder");
+    machine.set("threads", pool->n_threads());
+    machine.set("isa", kernels::isa_name(table.isa));
+    print_json(o, *model, runner, r, limits, std::move(machine));
+    return 0;
   }
-  std::printf("memory    scratch %.1f MB, cache %.1f MB reserved\n",
-              static_cast<double>(Forward::scratch_bytes(c, {.max_rows = o.chunk})) * 1e-6,
-              static_cast<double>(kv.reserved_bytes()) * 1e-6);
+  const Config& c = model->config();
+  if (o.limits)
+    std::printf("machine   read %.1f GB/s, f32 %.0f GFLOP/s (%s), bf16 %.0f GFLOP/s, int8 %.0f Gop/s (%s)\n",
+                limits.read_bytes_per_s * 1e-9, limits.f32_flops_per_s * 1e-9, limits.f32_isa,
+                limits.bf16_flops_per_s * 1e-9, limits.int8_ops_per_s * 1e-9, limits.int8_isa);
+  std::printf("model     %s, %lld layers, %s cache, %s compute, %d threads, kernels up to %s\n", c.architecture_name.c_str(),
+              static_cast<long long>(c.num_hidden_layers), o.kv.c_str(), o.compute.c_str(), pool->n_threads(),
+              kernels::isa_name(table.isa));
+  print_text(o, *model, runner, r, limits);
   return 0;
 }

@@ -14,7 +14,7 @@ void register_to_f32(const std::string& type, kernels::ImplList<kernels::ToF32Fn
       fn(y.data(), weights_memory().data, width);
       benchmark::DoNotOptimize(y.data());
     }
-    count_bytes(state, width * (sizeof(float) + bits_of(type) / 8));
+    count_bytes(state, width * sizeof(float) + row_bytes_of(type, width));
   });
 }
 

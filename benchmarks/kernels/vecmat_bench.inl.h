@@ -10,6 +10,7 @@ inline void register_vecmat(const std::string& type, const std::string& op, kern
   for (const Shape& shape : shapes("vecmat.txt"))
     for (std::size_t n_tokens : {1, 4, 32}) {
       const std::size_t n_rows = shape.sizes[0], n_cols = shape.sizes[1];
+      if (!fits(type, n_cols)) continue;
       register_impls(op, list, shape.name + "/tokens:" + std::to_string(n_tokens),
                      [=](benchmark::State& state, kernels::VecmatFn* fn) {
                        Matrices matrices(type, n_rows, n_cols);
@@ -19,8 +20,8 @@ inline void register_vecmat(const std::string& type, const std::string& op, kern
                          fn(y.data(), n_cols, x.data(), n_rows, matrices.next(), n_tokens, n_rows, 0, n_cols, 0);
                          benchmark::DoNotOptimize(y.data());
                        }
-                       count_bytes(state, matrices.bytes());
-                       count_flops(state, 2.0 * static_cast<double>(n_tokens * n_rows * n_cols));
+                       count_weights(state, matrices.bytes());
+                       count_flops(state, 2.0 * static_cast<double>(n_tokens * n_rows * n_cols), Peak::f32);
                      });
     }
 }

@@ -177,6 +177,7 @@ void print_json(const Options& o, const Model& model, const Runner& runner, cons
     test.set("depth", static_cast<std::int64_t>(o.depth));
     test.set("seconds", list(r.prefill_s));
     test.set("flops", cost.prefill_flops(static_cast<double>(o.prompt), static_cast<double>(o.depth)));
+    test.set("weight_bytes", cost.prefill_bytes(static_cast<double>((o.prompt + o.chunk - 1) / o.chunk)));
     out.set("prefill", test);
   }
   if (!r.decode_s.empty()) {
@@ -189,6 +190,7 @@ void print_json(const Options& o, const Model& model, const Runner& runner, cons
     test.set("experts_per_pass", r.n_experts);
     test.set("weight_bytes_per_pass", cost.pass_bytes(r.n_experts));
     test.set("kv_bytes_per_sequence", static_cast<double>(runner.layout().token_bytes()) * depth);
+    test.set("flops_per_pass", cost.decode_flops(static_cast<double>(o.batch), depth));
     test.set("attention_flops_per_sequence", cost.decode_attention_flops(depth));
     out.set("decode", test);
   }

@@ -36,6 +36,7 @@ ModelCost::ModelCost(const Model& model) {
   }
   if (n_moe_layers > 0) expert = {expert.bytes / n_moe_layers, expert.macs / n_moe_layers};
   head.add(model.weights().lm_head);
+  experts_in_layer = static_cast<double>(c.n_routed_experts);
   experts_per_token = static_cast<double>(c.num_experts_per_tok);
   n_layers = static_cast<double>(c.num_hidden_layers);
   const auto heads = static_cast<double>(c.num_attention_heads);

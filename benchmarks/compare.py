@@ -20,6 +20,7 @@ import time
 from engines import Failed, LlamaBench, Ponder
 
 BATCH_DEPTH = 128  # tokens in the cache of each sequence of batched decode
+SCALING_TESTS = [("prefill", 512, 0, 1), ("decode", 32, 0, 1)]
 
 
 def cpu_model():
@@ -33,13 +34,15 @@ def cpu_model():
     return "unknown CPU"
 
 
+def numbers(text):
+    return [int(word) for word in text.split(",") if word]
+
+
 def tests_of(args):
-    numbers = lambda text: [int(word) for word in text.split(",") if word]
-    tests = [("prefill", n, 0, 1) for n in numbers(args.prefill)]
-    for depth in numbers(args.depths):
+    tests = [("prefill", n, 0, 1) for n in args.prefill]
+    for depth in args.depths:
         tests.append(("decode", args.decode if depth < 4096 else max(args.decode // 2, 8), depth, 1))
-    tests += [("decode", max(args.decode // 2, 8), BATCH_DEPTH, n) for n in numbers(args.batches)]
-    return tests
+    return tests + [("decode", max(args.decode // 2, 8), BATCH_DEPTH, n) for n in args.batches]
 
 
 def name_of(test):
@@ -87,6 +90,10 @@ def measure(args, engines, tests, models, header, results):
     first = engines[0]
     for i in range(args.rounds):
         header["limits"].append(first.limits())
+        for threads in args.scaling:
+            for test in SCALING_TESTS:
+                value, _ = first.measure(models[0], test, threads)
+                header["scaling"].setdefault(name_of(test), {}).setdefault(threads, []).append(value)
         for model in models:
             name = os.path.basename(model)
             header["first_token"].setdefault(name, []).append(first.first_token(model))
@@ -118,19 +125,20 @@ def main():
     parser.add_argument("--model", action="append", required=True)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("-t", "--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--prefill", default="512,2048", help="token counts")
-    parser.add_argument("--depths", default="0,4096", help="of decode of one sequence")
-    parser.add_argument("--batches", default="4,8", help="sequences that decode together")
+    parser.add_argument("--prefill", type=numbers, default="512,2048", help="token counts")
+    parser.add_argument("--depths", type=numbers, default="0,4096", help="of decode of one sequence")
+    parser.add_argument("--batches", type=numbers, default="4,8", help="sequences that decode together")
     parser.add_argument("--decode", type=int, default=64, help="tokens; half as many where they are slow")
     parser.add_argument("--deep", type=int, default=8192, help="depths above it get --deep-rounds rounds only")
     parser.add_argument("--deep-rounds", type=int, default=3)
+    parser.add_argument("--scaling", type=numbers, default="", help="thread counts to run the first program with, on the first model")
     parser.add_argument("--out", default="compare.json")
     args = parser.parse_args()
     engines = [Ponder(spec, args.threads) for spec in args.ponder] + [LlamaBench(spec, args.threads) for spec in args.llama_bench]
     if len({engine.name for engine in engines}) != len(engines):
         parser.error("two programs have one name: give them others, NAME=PATH")
     tests = tests_of(args)
-    header = {"cpu": cpu_model(), "threads": args.threads, "limits": [], "first_token": {}, "failed": [], "start": time.monotonic(),
+    header = {"cpu": cpu_model(), "threads": args.threads, "limits": [], "first_token": {}, "scaling": {}, "failed": [], "start": time.monotonic(),
               "engines": [{"name": engine.name, "args": engine.args} for engine in engines]}
     results = {}
     measure(args, engines, tests, args.model, header, results)

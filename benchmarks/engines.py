@@ -37,11 +37,11 @@ class Ponder:
     def can(self, test):
         return True
 
-    def measure(self, model, test):
+    def measure(self, model, test, threads=None):
         """Tokens per second, and what the benchmark says of bytes and operations."""
         kind, size, depth, batch = test
         sizes = ["-p", str(size), "-n", "0"] if kind == "prefill" else ["-p", "0", "-n", str(size)]
-        out = json.loads(run([self.program, "-m", model, "-t", str(self.threads), "-r", "1", "-d", str(depth), "--batch",
+        out = json.loads(run([self.program, "-m", model, "-t", str(threads or self.threads), "-r", "1", "-d", str(depth), "--batch",
                               str(batch), "--no-limits", "--json"] + sizes + self.args))
         part = out[kind]
         return batch * size / part["seconds"][0], dict(part, isa=out["isa"], kv=out["kv"], compute=out["compute"])
@@ -88,8 +88,12 @@ class LlamaBench:
             what += ["-d", str(depth)]
         elif kind == "prefill" and depth > 0:
             raise Failed(self.name + " cannot measure prefill at a depth")
-        out = json.loads(run([self.program, "-m", model, "-t", str(self.threads), "-r", "1", "-o", "json"] + what + self.args))
-        return out[-1]["avg_ts"], {}
+        out = run([self.program, "-m", model, "-t", str(self.threads), "-r", "1", "-o", "json"] + what + self.args)
+        begin = out.find("[\n")  # some say other things first
+        try:
+            return json.loads(out[begin:out.rfind("]") + 1])[-1]["avg_ts"], {}
+        except (ValueError, IndexError, KeyError):
+            raise Failed("%s: no result in\n%s" % (self.program, out[-2000:]))
 
     def measure_batched(self, model, test):
         _, size, depth, batch = test

@@ -64,7 +64,9 @@ def main():
              "--benchmark_out_format=json"] + quick)
         kernels.append(out)
     compare = os.path.join(args.work, "compare.json")
-    depths = [] if args.quick else ["--depths", "0,4096,16384", "--batches", "4,8,16"]
+    cores = os.cpu_count()
+    depths = [] if args.quick else ["--depths", "0,4096,16384", "--batches", "4,8,16", "--scaling",
+                                    ",".join(str(n) for n in sorted({1, cores, 2 * cores, 4 * cores}))]
     run([sys.executable, os.path.join(HERE, "compare.py"), "--out", compare, "--rounds", str(2 if args.quick else args.rounds)] + depths +
         [word for spec in args.ponder for word in ("--ponder", spec)] +
         [word for spec in args.llama_bench for word in ("--llama-bench", spec)] +

@@ -121,6 +121,13 @@ def first_token_table(results):
     return table(["model", "whole process", "first token after", "peak RSS", "file"], rows)
 
 
+def scaling_table(results):
+    scaling = results.data["scaling"]
+    threads = list(dict.fromkeys(n for of in scaling.values() for n in of))
+    return table(["tokens/s, %s" % results.models[0]] + ["%s threads" % n for n in threads],
+                 [[name] + [cell({"values": of[n]}) if n in of else "-" for n in threads] for name, of in scaling.items()])
+
+
 def kernel_table(paths):
     rows = []
     for path in paths:
@@ -204,6 +211,8 @@ def main():
               "### Limits\n\n" + limits_table(results)]
     parts += ["### %s\n\n%s" % (model, model_table(results, model)) for model in results.models]
     parts.append("### First token and memory\n\n" + first_token_table(results))
+    if results.data["scaling"]:
+        parts.append("### Threads\n\n" + scaling_table(results))
     if args.kernels:
         parts.append("### Kernels\n\n" + kernel_table(args.kernels))
     parts += ["![%s](%s/%s)" % (name.rsplit(".", 1)[0], os.path.basename(plots), name) for name in names]

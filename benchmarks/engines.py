@@ -44,10 +44,11 @@ class Ponder:
         out = json.loads(run([self.program, "-m", model, "-t", str(threads or self.threads), "-r", "1", "-d", str(depth), "--batch",
                               str(batch), "--no-limits", "--json"] + sizes + self.args))
         part = out[kind]
-        return batch * size / part["seconds"][0], dict(part, isa=out["isa"], kv=out["kv"], compute=out["compute"])
+        details = {key: out[key] for key in ("isa", "kv", "compute", "peak_rss_bytes", "kv_reserved_bytes")}
+        return batch * size / part["seconds"][0], dict(part, **details)
 
     def first_token(self, model):
-        """Seconds from the start of the process to its end behind the first token, and its peak RSS without the weights."""
+        """Seconds from the start of the process to its end behind the first token, and its peak RSS."""
         start = time.monotonic()
         out = json.loads(run([self.program, "-m", model, "-t", str(self.threads), "--first-token", "--no-limits", "--json"]
                              + self.args))

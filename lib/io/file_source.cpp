@@ -39,7 +39,7 @@ class FolderSource final : public FileSource {
   Result<FileView> open(std::string_view name) const override {
     PONDER_TRY(check(name));
     PONDER_ASSIGN(const std::shared_ptr<const MappedFile> file, MappedFile::open(path_of(name)));
-    return FileView{file->name(), file->bytes(), file};
+    return FileView{file->name(), file->bytes(), file, file.get()};
   }
 
   bool exists(std::string_view name) const override {

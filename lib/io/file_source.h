@@ -12,11 +12,14 @@
 
 namespace ponder::core {
 
+class MappedFile;
+
 // One opened file: its bytes and whatever keeps them alive.
 struct FileView {
   std::string name;                     // for messages: the path, or the name inside the memory source
   std::span<const std::byte> bytes;
   std::shared_ptr<const void> owner;    // may be null when the host guarantees the lifetime
+  const MappedFile* mapping = nullptr;  // the owner, where the bytes are a file that was mapped
 
   std::string_view text() const { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 };

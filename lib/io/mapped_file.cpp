@@ -46,6 +46,10 @@ MappedFile::~MappedFile() {
 
 void MappedFile::will_need(std::size_t, std::size_t) const {}
 
+void MappedFile::let_go(std::span<const std::byte> part) const {
+  if (!part.empty()) VirtualUnlock(const_cast<std::byte*>(part.data()), part.size());  // pages that are not locked leave too
+}
+
 #else
 
 Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::filesystem::path& path) {
@@ -73,13 +77,31 @@ MappedFile::~MappedFile() {
   if (data_) ::munmap(const_cast<std::byte*>(data_), size_bytes_);
 }
 
-void MappedFile::will_need(std::size_t offset, std::size_t size_bytes) const {
-  if (!data_ || offset >= size_bytes_ || size_bytes == 0) return;
-  size_bytes = std::min(size_bytes, size_bytes_ - offset);
+namespace {
+
+// The hints want a page boundary to begin at. data: of a mapping, which begins at one.
+template <class Advise>
+void advise(const std::byte* data, std::size_t offset, std::size_t size_bytes, Advise&& hint) {
   const long page = ::sysconf(_SC_PAGESIZE);
   if (page <= 0) return;
-  const std::size_t before = offset % static_cast<std::size_t>(page);  // the hint wants a page boundary
-  ::posix_madvise(const_cast<std::byte*>(data_) + (offset - before), size_bytes + before, POSIX_MADV_WILLNEED);
+  const std::size_t before = offset % static_cast<std::size_t>(page);
+  hint(const_cast<std::byte*>(data) + (offset - before), size_bytes + before);
+}
+
+}  // namespace
+
+void MappedFile::will_need(std::size_t offset, std::size_t size_bytes) const {
+  if (!data_ || offset >= size_bytes_ || size_bytes == 0) return;
+  advise(data_, offset, std::min(size_bytes, size_bytes_ - offset),
+         [](std::byte* first, std::size_t n) { ::posix_madvise(first, n, POSIX_MADV_WILLNEED); });
+}
+
+// Not posix_madvise: glibc takes its POSIX_MADV_DONTNEED for nothing. The mapping is private and never written to, so the
+// pages come back from the file as they were.
+void MappedFile::let_go(std::span<const std::byte> part) const {
+  if (part.empty()) return;
+  advise(data_, static_cast<std::size_t>(part.data() - data_), part.size(),
+         [](std::byte* first, std::size_t n) { ::madvise(first, n, MADV_DONTNEED); });
 }
 
 #endif

@@ -27,6 +27,8 @@ class MappedFile {
 
   // Asks the OS to read [offset, offset + size) ahead; a hint, never fails.
   void will_need(std::size_t offset, std::size_t size_bytes) const;
+  // Takes the pages that hold `part` of bytes() out of this process's memory until they are read again; a hint, never fails.
+  void let_go(std::span<const std::byte> part) const;
 
  private:
   MappedFile() = default;

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <fstream>
+#include <string>
 #include <string_view>
 
 #include "tests/lib/io/temporary_folder.h"
@@ -22,6 +24,26 @@ TEST_CASE("mapped file: what was written is read back") {
   (*file)->will_need(1000, 1);
   const auto entries = std::filesystem::directory_iterator(folder.path());
   CHECK(std::distance(begin(entries), end(entries)) == 1);
+}
+
+TEST_CASE("mapped file: pages that were let go leave memory and read as before") {
+  const TemporaryFolder folder;
+  std::string text(std::size_t{8} << 20, ' ');
+  for (std::size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>(i * 2654435761u >> 13);
+  REQUIRE(write_file(folder.path() / "file", as_bytes(text)).ok());
+  const auto file = MappedFile::open(folder.path() / "file");
+  REQUIRE(file.ok());
+  // Resident pages of files, of this process; 0 where the system does not tell.
+  const auto resident = [] {
+    std::size_t total = 0, all = 0, of_files = 0;
+    std::ifstream("/proc/self/statm") >> total >> all >> of_files;
+    return of_files;
+  };
+  CHECK((*file)->text() == text);
+  const std::size_t before = resident();
+  (*file)->let_go((*file)->bytes().subspan(5000));
+  if (before > 0) CHECK(resident() < before - 100);  // 2047 pages of 4 KiB; fewer where pages are larger
+  CHECK((*file)->text() == text);
 }
 
 TEST_CASE("mapped file: an empty file is a valid, empty span") {

@@ -280,11 +280,24 @@ Result<Gguf> Gguf::parse(FileView file) {
     end_of_last = std::max(end_of_last, begin + *size);
     info.bytes = data.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(*size));
   }
-  for (std::size_t i = 0; i < result.tensors_.size(); ++i)
-    if (!result.by_name_.emplace(result.tensors_[i].name, i).second)
-      return fail(Code::bad_file, "{}: {}: a second tensor of that name", what, result.tensors_[i].name);
+  PONDER_TRY(result.index_tensors(what));
   result.file_ = std::move(file);
   return result;
+}
+
+Result<Gguf> Gguf::parse_metadata(FileView file, std::vector<TensorInfo> tensors) {
+  PONDER_ASSIGN(Gguf result, parse(std::move(file)));
+  result.tensors_ = std::move(tensors);
+  result.by_name_.clear();
+  PONDER_TRY(result.index_tensors(result.file_.name));
+  return result;
+}
+
+Status Gguf::index_tensors(const std::string& what) {
+  for (std::size_t i = 0; i < tensors_.size(); ++i)
+    if (!by_name_.emplace(tensors_[i].name, i).second)
+      return fail(Code::bad_file, "{}: {}: a second tensor of that name", what, tensors_[i].name);
+  return {};
 }
 
 const GgufValue* Gguf::find_value(std::string_view key) const {

@@ -72,6 +72,8 @@ class Gguf {
   // tensor's name); at most four dimensions, no product beyond 2^63, rows of whole blocks; data aligned, in the file,
   // not shared.
   static Result<Gguf> parse(FileView file);
+  // The metadata of a file without tensors, and tensors that lie elsewhere: whole and in bounds, names unique.
+  static Result<Gguf> parse_metadata(FileView file, std::vector<TensorInfo> tensors);
 
   std::uint32_t version() const { return version_; }
   const std::vector<Entry>& metadata() const { return metadata_; }  // in the order of the file
@@ -81,6 +83,8 @@ class Gguf {
   const FileView& file() const { return file_; }
 
  private:
+  Status index_tensors(const std::string& what);
+
   FileView file_;
   std::uint32_t version_ = 0;
   std::vector<Entry> metadata_;
@@ -93,6 +97,7 @@ class Gguf {
 class GgufCheckpoint {
  public:
   static Result<GgufCheckpoint> open(const FileSource& source, std::string_view name);
+  static Result<GgufCheckpoint> of(Gguf file);
 
   const Gguf& first() const { return *parts_.front(); }
   const GgufValue* find_value(std::string_view key) const { return first().find_value(key); }
@@ -102,6 +107,8 @@ class GgufCheckpoint {
   const std::vector<std::shared_ptr<const Gguf>>& parts() const { return parts_; }
 
  private:
+  Status collect_tensors();
+
   std::vector<std::shared_ptr<const Gguf>> parts_;
   std::unordered_map<std::string_view, const TensorInfo*> by_name_;
   std::vector<const TensorInfo*> order_;

@@ -51,19 +51,31 @@ Result<GgufCheckpoint> GgufCheckpoint::open(const FileSource& source, std::strin
       checkpoint.parts_.push_back(std::move(file));
     }
   }
-  for (const auto& part : checkpoint.parts_)
-    for (const TensorInfo& tensor : part->tensors()) {
-      if (!checkpoint.by_name_.emplace(tensor.name, &tensor).second)
-        return fail(Code::bad_file, "{}: {}: another part has it too", part->file().name, tensor.name);
-      checkpoint.order_.push_back(&tensor);
-      checkpoint.total_bytes_ += tensor.bytes.size();
-    }
+  PONDER_TRY(checkpoint.collect_tensors());
   const auto n_tensors = static_cast<std::int64_t>(checkpoint.order_.size());
   PONDER_ASSIGN(const std::int64_t wanted, integer_or(checkpoint.first(), "split.tensors.count", n_tensors));
   if (wanted != n_tensors)
     return fail(Code::bad_file, "{}: {} tensors in all parts, split.tensors.count says {}",
                 checkpoint.first().file().name, n_tensors, wanted);
   return checkpoint;
+}
+
+Result<GgufCheckpoint> GgufCheckpoint::of(Gguf file) {
+  GgufCheckpoint checkpoint;
+  checkpoint.parts_.push_back(std::make_shared<Gguf>(std::move(file)));
+  PONDER_TRY(checkpoint.collect_tensors());
+  return checkpoint;
+}
+
+Status GgufCheckpoint::collect_tensors() {
+  for (const auto& part : parts_)
+    for (const TensorInfo& tensor : part->tensors()) {
+      if (!by_name_.emplace(tensor.name, &tensor).second)
+        return fail(Code::bad_file, "{}: {}: another part has it too", part->file().name, tensor.name);
+      order_.push_back(&tensor);
+      total_bytes_ += tensor.bytes.size();
+    }
+  return {};
 }
 
 const TensorInfo* GgufCheckpoint::find(std::string_view name) const {

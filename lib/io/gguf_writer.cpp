@@ -143,8 +143,7 @@ std::uint64_t GgufTensor::n_bytes() const {
   return row_bytes(type, static_cast<std::size_t>(shape.n_elements()));
 }
 
-Result<GgufWriter> GgufWriter::create(std::unique_ptr<OutputFile> file, const GgufMetadata& metadata,
-                                      std::vector<GgufTensor> tensors) {
+Result<std::string> gguf_header(const GgufMetadata& metadata, const std::vector<GgufTensor>& tensors) {
   PONDER_TRY(Status(metadata.status()));
   std::string header(kGgufMagic);
   put(header, 3, 4);
@@ -167,10 +166,17 @@ Result<GgufWriter> GgufWriter::create(std::unique_ptr<OutputFile> file, const Gg
     offset += size + padding(size);
   }
   header.append(padding(header.size()), '\0');
+  return header;
+}
+
+Result<GgufWriter> GgufWriter::create(std::unique_ptr<OutputFile> file, const GgufMetadata& metadata,
+                                      std::vector<GgufTensor> tensors) {
+  PONDER_ASSIGN(const std::string header, gguf_header(metadata, tensors));
   GgufWriter writer;
   writer.file_ = std::move(file);
   writer.tensors_ = std::move(tensors);
-  writer.file_bytes_ = header.size() + offset;
+  writer.file_bytes_ = header.size();
+  for (const GgufTensor& tensor : writer.tensors_) writer.file_bytes_ += tensor.n_bytes() + padding(tensor.n_bytes());
   PONDER_TRY(writer.write(std::as_bytes(std::span(header))));
   return writer;
 }

@@ -60,6 +60,9 @@ struct GgufTensor {
   std::uint64_t n_bytes() const;
 };
 
+// What a file begins with: all but the tensors' data, padded. As GgufWriter::create wants them.
+Result<std::string> gguf_header(const GgufMetadata& metadata, const std::vector<GgufTensor>& tensors);
+
 class GgufWriter {
  public:
   // Writes all but the data. Names are unique, of 1 to 63 bytes (ggml's limit); shapes of 1 to 4 dimensions without

@@ -55,8 +55,10 @@ struct OpenedModel {
                 : bind_checkpoint(*safetensors, options, with_data, weights);
   }
   void keep_mapped(ModelWeights& weights) const {
-    if (gguf) weights.mappings.assign(gguf->parts().begin(), gguf->parts().end());
-    else weights.mappings.assign(safetensors->shards().begin(), safetensors->shards().end());
+    if (gguf)
+      for (const auto& part : gguf->parts()) weights.files.push_back(part->file());
+    else
+      for (const auto& shard : safetensors->shards()) weights.files.push_back(shard->file());
   }
 };
 

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "lib/io/mapped_file.h"
 #include "lib/model/loader.h"
 
 namespace ponder::core {
@@ -16,6 +17,19 @@ Result<ModelInspection> Model::inspect(const FileSource& source) { return ModelL
 Result<std::shared_ptr<const Model>> Model::random(const Json& config, DType dtype, std::int64_t n_layers,
                                                    std::uint64_t seed) {
   return ModelLoader::random(config, dtype, n_layers, seed);
+}
+
+void ModelWeights::let_go(const Weight& w) const {
+  const auto let_go = [this](const std::byte* data, std::size_t n_bytes) {
+    for (const FileView& file : files) {
+      if (!file.mapping || data < file.bytes.data() || data + n_bytes > file.bytes.data() + file.bytes.size()) continue;
+      file.mapping->let_go({data, n_bytes});
+    }
+  };
+  let_go(w.data + w.first_row * w.row_stride_bytes(), w.n_out * w.row_stride_bytes());
+  if (w.scale_inv)
+    let_go(reinterpret_cast<const std::byte*>(w.scale_inv + w.first_row / 128 * w.n_scale_cols()),
+           (w.n_out + 127) / 128 * w.n_scale_cols() * sizeof(float));
 }
 
 void Fingerprint::add(std::uint64_t value) {

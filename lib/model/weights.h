@@ -7,6 +7,7 @@
 
 #include "lib/base/buffer.h"
 #include "lib/base/tensor.h"
+#include "lib/io/file_source.h"
 
 namespace ponder::core {
 
@@ -61,8 +62,11 @@ struct ModelWeights {
   std::vector<LayerWeights> layers;
   std::unique_ptr<MtpWeights> mtp;  // null without an MTP layer
 
-  std::vector<Buffer> owned;                            // f32 copies of small tensors; random weights
-  std::vector<std::shared_ptr<const void>> mappings;    // keep the files mapped
+  std::vector<Buffer> owned;    // f32 copies of small tensors; weights that lie in no file
+  std::vector<FileView> files;  // keep the others mapped
+
+  // `w` was read and will not be soon: pages that it has in mapped files need no memory until then.
+  void let_go(const Weight& w) const;
 };
 
 }  // namespace ponder::core

@@ -44,7 +44,7 @@ bool all_within(std::span<const float> x, float most) {
 bool can_quantize(DType type) { return is_plain(type) || quantizer(kernels::quantizers_ref, type) != nullptr; }
 
 Status quantize(const Context& ctx, std::string_view what, DType type, std::byte* y, const Tensor& x,
-                const float* importance) {
+                const float* importance, std::size_t first_row) {
   kernels::QuantizeFn* fn = quantizer(*ctx.kernels->quantize, type);
   if (!fn && !is_plain(type))
     return fail(Code::unsupported, "{}: {} cannot be written", what, dtype_name(type));
@@ -74,8 +74,8 @@ Status quantize(const Context& ctx, std::string_view what, DType type, std::byte
   if (row == x.n_rows) return {};
   std::size_t col = 0;
   while (std::fabs(x.row(row)[col]) <= most) ++col;
-  return fail(Code::numeric, "{}: row {}, column {} is {}, wanted at most {} in magnitude", what, row, col,
-              x.row(row)[col], most);
+  return fail(Code::numeric, "{}: row {}, column {} is {}, wanted at most {} in magnitude", what,
+              first_row + row, col, x.row(row)[col], most);
 }
 
 void dequantize(const Context& ctx, const Tensor& y, const Weight& w, std::size_t first) {

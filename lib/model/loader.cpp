@@ -8,6 +8,7 @@
 #include "lib/io/gguf.h"
 #include "lib/io/json.h"
 #include "lib/io/safetensors.h"
+#include "lib/model/convert_model.h"
 #include "lib/model/file_binder.h"
 #include "lib/model/gguf_config.h"
 #include "lib/text/pattern.h"
@@ -21,46 +22,13 @@ Result<Json> read_json(const FileSource& source, std::string_view name) {
   return parse_json(file.text(), name);
 }
 
-// Config and tensors of a source, of either format.
-struct OpenedModel {
-  Json json;  // config.json, or what a GGUF file says in its place
-  Config config;
-  std::vector<std::string> warnings;
-  std::optional<Checkpoint> safetensors;
-  Status safetensors_status;  // why there are none
-  std::optional<GgufCheckpoint> gguf;
-
-  static Result<OpenedModel> open(const FileSource& source) {
-    OpenedModel opened;
-    PONDER_TRY(source.check());
-    if (const std::string file = source.gguf_file(); !file.empty()) {
-      PONDER_ASSIGN(opened.gguf, GgufCheckpoint::open(source, file));
-      PONDER_ASSIGN(GgufConfig read, read_gguf_config(*opened.gguf));
-      opened.json = std::move(read.json);
-      opened.config = std::move(read.config);
-      opened.warnings = std::move(read.warnings);
-      return opened;
-    }
-    PONDER_ASSIGN(opened.json, read_json(source, "config.json"));
-    PONDER_ASSIGN(opened.config, Config::parse(opened.json));
-    Result<Checkpoint> checkpoint = Checkpoint::open(source);
-    if (checkpoint.ok()) opened.safetensors = std::move(checkpoint).value();
-    else opened.safetensors_status = std::move(checkpoint).status();
-    return opened;
-  }
-  bool has_weights() const { return safetensors || gguf; }
-  const std::vector<const TensorInfo*>& tensors() const { return gguf ? gguf->tensors() : safetensors->tensors(); }
-  std::unique_ptr<FileBinder> bind(const LoadOptions& options, bool with_data, ModelWeights& weights) const {
-    return gguf ? bind_gguf(*gguf, config, options, with_data, weights)
-                : bind_checkpoint(*safetensors, options, with_data, weights);
-  }
-  void keep_mapped(ModelWeights& weights) const {
-    if (gguf)
-      for (const auto& part : gguf->parts()) weights.files.push_back(part->file());
-    else
-      for (const auto& shard : safetensors->shards()) weights.files.push_back(shard->file());
-  }
-};
+// The part of a load that lies between two fractions of it.
+LoadOptions part_of(const LoadOptions& options, float from, float to) {
+  LoadOptions part = options;
+  if (options.progress)
+    part.progress = [&options, from, to](float fraction) { return options.progress(from + (to - from) * fraction); };
+  return part;
+}
 
 bool wants_mtp(const Config& config, const TensorBinder& binder) {
   if (config.num_nextn_predict_layers == 0) return false;
@@ -112,25 +80,61 @@ std::string_view builtin_template(Architecture architecture, const Tokenizer& to
 
 }  // namespace
 
+// Config and tensors of a source, of either format.
+struct ModelLoader::OpenedModel {
+  Json json;  // config.json, or what a GGUF file says in its place
+  Config config;
+  std::vector<std::string> warnings;
+  std::optional<Checkpoint> safetensors;
+  Status safetensors_status;  // why there are none
+  std::optional<GgufCheckpoint> gguf;
+  std::vector<FileView> files;  // that tensors lie in
+
+  static Result<OpenedModel> open(const FileSource& source) {
+    OpenedModel opened;
+    PONDER_TRY(source.check());
+    if (const std::string file = source.gguf_file(); !file.empty()) {
+      PONDER_ASSIGN(opened.gguf, GgufCheckpoint::open(source, file));
+      PONDER_ASSIGN(GgufConfig read, read_gguf_config(*opened.gguf));
+      opened.json = std::move(read.json);
+      opened.config = std::move(read.config);
+      opened.warnings = std::move(read.warnings);
+      for (const auto& part : opened.gguf->parts()) opened.files.push_back(part->file());
+      return opened;
+    }
+    PONDER_ASSIGN(opened.json, read_json(source, "config.json"));
+    PONDER_ASSIGN(opened.config, Config::parse(opened.json));
+    Result<Checkpoint> checkpoint = Checkpoint::open(source);
+    if (!checkpoint.ok()) {
+      opened.safetensors_status = std::move(checkpoint).status();
+      return opened;
+    }
+    opened.safetensors = std::move(checkpoint).value();
+    for (const auto& shard : opened.safetensors->shards()) opened.files.push_back(shard->file());
+    return opened;
+  }
+  bool has_weights() const { return safetensors || gguf; }
+  const std::vector<const TensorInfo*>& tensors() const { return gguf ? gguf->tensors() : safetensors->tensors(); }
+  std::unique_ptr<FileBinder> bind(const LoadOptions& options, bool with_data, ModelWeights& weights) const {
+    return gguf ? bind_gguf(*gguf, config, options, with_data, weights)
+                : bind_checkpoint(*safetensors, options, with_data, weights);
+  }
+};
+
 Result<std::shared_ptr<const Model>> ModelLoader::load(const FileSource& source, const LoadOptions& options) {
   std::shared_ptr<Model> model(new Model);
-  PONDER_ASSIGN(const OpenedModel opened, OpenedModel::open(source));
-  model->config_ = opened.config;
-  model->report_.warnings = opened.warnings;
-  Config& config = model->config_;
+  PONDER_ASSIGN(OpenedModel opened, OpenedModel::open(source));
   if (!opened.has_weights()) return opened.safetensors_status;
+  const std::shared_ptr<const Gguf> file = opened.gguf ? opened.gguf->parts().front() : nullptr;
+  LoadOptions rest = options;
+  if (!options.weight_type.empty()) {
+    rest = part_of(options, 0.9f, 1);
+    PONDER_ASSIGN(model->weights_.owned, convert(part_of(options, 0, 0.9f), source.describe(), opened));
+  }
+  PONDER_ASSIGN(const std::unique_ptr<FileBinder> binder, bind(opened, rest, *model));
+  Config& config = model->config_;
 
-  const std::unique_ptr<FileBinder> binder = opened.bind(options, true, model->weights_);
-  binder->report(0);
-  const bool has_mtp = wants_mtp(config, *binder);
-  bind_weights(config, has_mtp && options.load_mtp, *binder, model->weights_);
-  PONDER_TRY(binder->status());
-  binder->warn_surplus(config, model->report_.warnings);
-  warn_mtp(config, has_mtp, model->report_.warnings);
-  model->summary_ = summarize(config, binder->tensors());
-  opened.keep_mapped(model->weights_);
-
-  if (!opened.gguf && source.exists("generation_config.json")) {
+  if (!file && source.exists("generation_config.json")) {
     PONDER_ASSIGN(const Json generation, read_json(source, "generation_config.json"));
     PONDER_ASSIGN(model->generation_config_, GenerationConfig::parse(generation));
   }
@@ -143,10 +147,51 @@ Result<std::shared_ptr<const Model>> ModelLoader::load(const FileSource& source,
   for (const TensorInfo* info : opened.tensors())
     fingerprint.add_tensor(info->name, info->type, info->shape, info->bytes.data(), info->bytes.size());
   model->fingerprint_ = fingerprint.value();
-  if (binder->report(0.9f)) PONDER_TRY(load_text(source, opened.gguf ? &opened.gguf->first() : nullptr, *model));
+  if (binder->report(0.9f)) PONDER_TRY(load_text(source, file.get(), *model));
   binder->report(1);
   PONDER_TRY(binder->status());
   return std::shared_ptr<const Model>(std::move(model));
+}
+
+Result<std::unique_ptr<FileBinder>> ModelLoader::bind(const OpenedModel& opened, const LoadOptions& options, Model& model) {
+  model.config_ = opened.config;
+  model.report_.warnings = opened.warnings;
+  std::unique_ptr<FileBinder> binder = opened.bind(options, true, model.weights_);
+  binder->report(0);
+  const bool has_mtp = wants_mtp(model.config_, *binder);
+  bind_weights(model.config_, has_mtp && options.load_mtp, *binder, model.weights_);
+  PONDER_TRY(binder->status());
+  binder->warn_surplus(model.config_, model.report_.warnings);
+  warn_mtp(model.config_, has_mtp, model.report_.warnings);
+  model.summary_ = summarize(model.config_, binder->tensors());
+  model.weights_.files = opened.files;
+  return binder;
+}
+
+Result<std::vector<Buffer>> ModelLoader::convert(const LoadOptions& options, std::string_view name, OpenedModel& opened) {
+  Result<Mix> mix = find_mix(options.weight_type);
+  if (!mix.ok()) return std::move(mix).status().with_prefix("weight_type");
+  if (!options.context) return fail(Code::invalid_argument, "weight_type {}: no context to convert in", mix->name);
+  Model stored;
+  LoadOptions binding = part_of(options, 0, 0.05f);
+  binding.load_mtp = false;
+  PONDER_TRY(bind(opened, binding, stored).status());
+  PONDER_ASSIGN(ConvertedModel made,
+                convert_model(*options.context, stored, *mix, name, part_of(options, 0.05f, 1).progress));
+  PONDER_ASSIGN(GgufConfig read, read_gguf_config(made.checkpoint));
+  // What the weights do not ask for stays as it is written.
+  read.config.architecture_name = opened.config.architecture_name;
+  read.config.model_type = opened.config.model_type;
+  read.config.torch_dtype = opened.config.torch_dtype;
+  read.config.bos_token_id = opened.config.bos_token_id;
+  read.config.eos_token_ids = opened.config.eos_token_ids;
+  opened.config = std::move(read.config);
+  opened.warnings = stored.report_.warnings;
+  opened.warnings.insert(opened.warnings.end(), made.warnings.begin(), made.warnings.end());
+  opened.gguf = std::move(made.checkpoint);
+  opened.safetensors.reset();
+  if (!made.uses_files) opened.files.clear();
+  return std::move(made.buffers);
 }
 
 Result<ModelInspection> ModelLoader::inspect(const FileSource& source) {

@@ -69,6 +69,8 @@ class Fingerprint {
   std::uint64_t state_ = 0xcbf29ce484222325u;
 };
 
+class FileBinder;
+
 class ModelLoader {
  public:
   static Result<std::shared_ptr<const Model>> load(const FileSource& source, const LoadOptions& options);
@@ -77,6 +79,11 @@ class ModelLoader {
                                                      std::uint64_t seed);
 
  private:
+  struct OpenedModel;
+  // Config and weights of `model`.
+  static Result<std::unique_ptr<FileBinder>> bind(const OpenedModel& opened, const LoadOptions& options, Model& model);
+  // To options.weight_type: `opened` is then what lies in the buffers, and in its files where it could stay there.
+  static Result<std::vector<Buffer>> convert(const LoadOptions& options, std::string_view name, OpenedModel& opened);
   // gguf: the file itself, or null.
   static Status load_text(const FileSource& source, const Gguf* gguf, Model& model);
 };

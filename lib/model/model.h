@@ -16,8 +16,14 @@
 
 namespace ponder::core {
 
+struct Context;
+
 struct LoadOptions {
   bool load_mtp = true;
+  // A mix of quantize_mix.h: the weights are converted to it in memory, and the model computes what the file computes that
+  // quantize_model writes. Without MTP layer. Empty: all weights as and where they lie.
+  std::string weight_type;
+  const Context* context = nullptr;  // kernels and threads, for a weight_type
   // progress(fraction in [0, 1]) on the calling thread; false cancels the load.
   std::function<bool(float)> progress;
 };

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "lib/base/format.h"
@@ -214,16 +215,41 @@ void read_rope(Keys& keys, Json& json) {
   json.set("rope_scaling", std::move(scaling));
 }
 
-// The ids of tokenizer.ggml: eos ends a text, eot a turn.
+// Tokens that end a turn by their text, as llama.cpp knows them (llama-vocab.cpp): files from before the keys for them lack
+// those, Llama 3's among them, whose turns end in <|eot_id|> and whose eos is <|end_of_text|>.
+constexpr std::string_view kTurnEnds[] = {"<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>",
+                                          "<|end_of_text|>", "<EOT>", "_<EOT>", "[EOT]", "<｜end▁of▁sentence｜>",
+                                          "<end_of_utterance>"};
+constexpr std::string_view kMessageEnds[] = {"<|eom_id|>"};
+
+// Ids of control tokens with one of these texts.
+void find_ends(const GgufCheckpoint& checkpoint, std::span<const std::string_view> texts, std::vector<std::int64_t>& ids) {
+  const GgufValue *tokens = checkpoint.find_value("tokenizer.ggml.tokens"),
+                  *kinds = checkpoint.find_value("tokenizer.ggml.token_type");
+  const auto text = tokens ? tokens->strings() : std::nullopt;
+  const auto type = kinds ? kinds->integers() : std::nullopt;
+  if (!text || !type || text->size() != type->size()) return;
+  constexpr std::int64_t kControl = 3;  // llama.h's enum llama_token_type
+  for (std::size_t i = 0; i < text->size() && ids.size() < 64; ++i)  // no sound file has a text twice
+    if ((*type)[i] == kControl && std::ranges::find(texts, (*text)[i]) != texts.end())
+      ids.push_back(static_cast<std::int64_t>(i));
+}
+
+// The ids of tokenizer.ggml: eos ends a text, eot a turn, eom a message that calls a tool.
 void read_tokens(const GgufCheckpoint& checkpoint, Json& json) {
   const auto id = [&](const char* key) -> std::optional<std::int64_t> {
     const GgufValue* value = checkpoint.find_value(std::string("tokenizer.ggml.") + key);
     return value ? value->integer() : std::nullopt;
   };
   if (const auto bos = id("bos_token_id")) json.set("bos_token_id", *bos);
+  std::vector<std::int64_t> ids;
+  for (const char* key : {"eos_token_id", "eot_token_id", "eom_token_id"})
+    if (const auto end = id(key)) ids.push_back(*end);
+  if (!id("eot_token_id")) find_ends(checkpoint, kTurnEnds, ids);
+  if (!id("eom_token_id")) find_ends(checkpoint, kMessageEnds, ids);
   Json::Array ends;
-  for (const char* key : {"eos_token_id", "eot_token_id"})
-    if (const auto end = id(key); end && (ends.empty() || ends[0].as_int() != *end)) ends.push_back(Json(*end));
+  for (auto at = ids.begin(); at != ids.end(); ++at)
+    if (std::find(ids.begin(), at, *at) == at) ends.push_back(Json(*at));
   if (!ends.empty()) json.set("eos_token_id", std::move(ends));
 }
 

@@ -168,6 +168,26 @@ TEST_CASE("gguf config: group limits that old files lack are restored for the pu
   CHECK(restored_v2->warnings.size() == 1);
 }
 
+TEST_CASE("gguf config: where no key says what ends a turn, control tokens do by their text") {
+  EditableGguf file("llama3-tiny.bf16.gguf");
+  file.set("tokenizer.ggml.tokens", std::vector<std::string>{"<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>", "<|eom_id|>",
+                                                             "<|im_end|>", "word"});
+  file.set("tokenizer.ggml.token_type", std::vector<std::int32_t>{3, 3, 3, 3, 1, 1});  // <|im_end|> is no control token
+  file.set("tokenizer.ggml.eos_token_id", 1u);
+  const auto ends = [&] { return read(file)->config.eos_token_ids; };
+  CHECK(ends() == std::vector<std::int32_t>{1, 2, 3});  // an old Llama 3
+  file.set("tokenizer.ggml.eot_token_id", 4u);
+  CHECK(ends() == std::vector<std::int32_t>{1, 4, 3});
+  file.set("tokenizer.ggml.eom_token_id", 0u);
+  CHECK(ends() == std::vector<std::int32_t>{1, 4, 0});
+  file.metadata.erase("tokenizer.ggml.eot_token_id");
+  file.set("tokenizer.ggml.tokens", std::vector<std::string>{"<|im_end|>", "a", "<｜end▁of▁sentence｜>", "<|end|>", "b", "c"});
+  file.set("tokenizer.ggml.token_type", std::vector<std::int32_t>{3, 1, 3, 3, 1, 1});
+  CHECK(ends() == std::vector<std::int32_t>{1, 0, 2, 3});
+  file.metadata.erase("tokenizer.ggml.token_type");  // then nothing tells text from control
+  CHECK(ends() == std::vector<std::int32_t>{1, 0});
+}
+
 TEST_CASE("gguf config: layers for multi-token prediction are counted by block_count") {
   EditableGguf file(kV3);
   file.set("deepseek2.block_count", 4u);

@@ -141,6 +141,22 @@ class Reader {
   bool only_unsupported_ = true;
 };
 
+// The dense families scale cos and sin alone (transformers, _compute_yarn_parameters): by attention_factor, else as DeepSeek
+// where both mscales are given, else by 0.1 ln(factor) + 1. Kept as the mscale that says the same.
+void read_yarn_factor(Reader& r, RopeScaling& rope) {
+  const double log = rope.factor > 1 ? 0.1 * std::log(rope.factor) : 0;
+  if (r.has("attention_factor")) {
+    const double wanted = r.number("attention_factor", 1e-3, 1e3, 1);
+    if (log == 0 && wanted != 1) r.unsupported("attention_factor {} with a factor of {} is not supported", wanted, rope.factor);
+    rope.mscale = log == 0 ? 1 : (wanted - 1) / log;
+  } else if (rope.mscale != 0 && rope.mscale_all_dim != 0) {
+    rope.mscale = log == 0 ? 1 : ((log * rope.mscale + 1) / (log * rope.mscale_all_dim + 1) - 1) / log;
+  } else {
+    rope.mscale = 1;
+  }
+  rope.mscale_all_dim = 0;
+}
+
 void read_rope(Reader& keys, const Json* scaling, Config& config) {
   config.rope_theta = keys.number("rope_theta", 1.0001, 1e15, 10000);
   if (!scaling) return;
@@ -167,12 +183,17 @@ void read_rope(Reader& keys, const Json* scaling, Config& config) {
   const double fallback = static_cast<double>(config.max_position_embeddings);
   rope.original_max_position_embeddings = r.number("original_max_position_embeddings", 1, 1e9, fallback);
   if (type == "yarn") {
-    if (!config.is_mla()) r.unsupported("type \"yarn\" is not supported for {}", config.architecture_name);
     rope.type = RopeScalingType::yarn;
     rope.beta_fast = r.number("beta_fast", 1e-3, 1e6, 32);
     rope.beta_slow = r.number("beta_slow", 1e-3, 1e6, 1);
     rope.mscale = r.number("mscale", 0, 1e3, 1);
     rope.mscale_all_dim = r.number("mscale_all_dim", 0, 1e3, 0);
+    if (!r.boolean("truncate", true)) r.unsupported("truncate false is not supported");
+    if (config.is_mla()) {
+      if (r.has("attention_factor")) r.unsupported("attention_factor is not supported for {}", config.architecture_name);
+    } else {
+      read_yarn_factor(r, rope);
+    }
   } else {
     if (config.is_mla()) r.unsupported("type \"llama3\" is not supported for {}", config.architecture_name);
     rope.type = RopeScalingType::llama3;

@@ -31,6 +31,7 @@ constexpr KeyPair kOthers[] = {{"num_hidden_layers", "block_count"},
                                {"rope_scaling.beta_fast", "rope.scaling.yarn_beta_fast"},
                                {"rope_scaling.beta_slow", "rope.scaling.yarn_beta_slow"},
                                {"rope_scaling.mscale_all_dim", "rope.scaling.yarn_log_multiplier"},
+                               {"rope_scaling.attention_factor", "rope.scaling.attn_factor"},
                                {"num_key_value_heads", "attention.head_count_kv"},
                                {"head_dim", "attention.key_length"},
                                {"q_lora_rank", "attention.q_lora_rank"},
@@ -197,20 +198,37 @@ void read_moe(Keys& keys, Json& json, std::vector<std::string>& warnings) {
   json.set("topk_method", sigmoid ? "noaux_tc" : n_group > 1 ? "group_limited_greedy" : "greedy");
 }
 
-void read_rope(Keys& keys, Json& json) {
+void read_rope(Keys& keys, bool mla, Json& json) {
   json.set("rope_theta", keys.number("rope.freq_base", 10000));
-  const std::string type = keys.text("rope.scaling.type", "none");
+  // Without a type a factor is linear, and older files have it under another name (llama.cpp).
+  const char* factor_key = !keys.has("rope.scaling.factor") && keys.has("rope.scale_linear") ? "rope.scale_linear"
+                                                                                             : "rope.scaling.factor";
+  const double plain_factor = keys.number(factor_key, 1);
+  const bool scaled = keys.has(factor_key) && plain_factor != 0 && plain_factor != 1;
+  const std::string type = keys.text("rope.scaling.type", scaled ? "linear" : "none");
   if (type == "none") return;
   Json scaling{Json::Object{{"rope_type", type}}};
-  scaling.set("factor", keys.number("rope.scaling.factor"));
+  scaling.set("factor", keys.number(factor_key));
   if (type == "yarn") {
     scaling.set("original_max_position_embeddings", keys.integer("rope.scaling.original_context_length"));
     scaling.set("beta_fast", keys.number("rope.scaling.yarn_beta_fast", 32));
     scaling.set("beta_slow", keys.number("rope.scaling.yarn_beta_slow", 1));
     // 0.1 mscale_all_dim. mscale itself is not stored; it equals mscale_all_dim in every published model.
     const double mscale = 10 * keys.number("rope.scaling.yarn_log_multiplier", 0);
-    scaling.set("mscale", mscale);
-    scaling.set("mscale_all_dim", mscale);
+    // llama.cpp multiplies cos and sin by it, and by 0.1 ln(factor) + 1.
+    const char* attention_key = keys.has("rope.scaling.yarn_attn_factor") ? "rope.scaling.yarn_attn_factor"
+                                                                          : "rope.scaling.attn_factor";
+    const double attention = keys.number(attention_key, 1), factor = keys.number(factor_key, 1);
+    if (mla) {
+      scaling.set("mscale", mscale);
+      scaling.set("mscale_all_dim", mscale);
+      if (attention != 1) keys.unsupported(attention_key, "{}: not supported for this architecture", attention);
+    } else if (mscale != 0) {
+      keys.unsupported("rope.scaling.yarn_log_multiplier", "not supported for this architecture");
+    } else if (attention != 1) {
+      scaling.set("attention_factor", attention * (factor > 1 ? 0.1 * std::log(factor) + 1 : 1));
+    }
+    if (keys.number("rope.scaling.yarn_ext_factor", 1) != 1) keys.unsupported("rope.scaling.yarn_ext_factor", "wanted 1");
   }
   json.set("rope_scaling", std::move(scaling));
 }
@@ -334,7 +352,7 @@ Result<GgufConfig> read_gguf_config(const GgufCheckpoint& checkpoint) {
   read_sizes(checkpoint, keys, json);
   if (mla) read_mla(checkpoint, keys, json);
   else read_gqa(checkpoint, keys, *architecture, json);
-  read_rope(keys, json);
+  read_rope(keys, mla, json);
   read_tokens(checkpoint, json);
   // They change what the model computes, and none of the published models of these architectures has them.
   for (const char* key : {"attention.scale", "attention.clamp_kqv", "attention.temperature_scale", "logit_scale",

@@ -1,6 +1,7 @@
 #include "lib/model/gguf_keys.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "lib/base/format.h"
 #include "lib/io/gguf.h"
@@ -43,6 +44,11 @@ Status add_rope(const Config& c, Keys& keys) {
   keys.u32("rope.scaling.original_context_length", static_cast<std::int64_t>(s.original_max_position_embeddings));
   keys.f32("rope.scaling.yarn_beta_fast", s.beta_fast);
   keys.f32("rope.scaling.yarn_beta_slow", s.beta_slow);
+  if (!c.is_mla()) {  // readers multiply it by 0.1 ln(factor) + 1
+    const double log = s.factor > 1 ? 0.1 * std::log(s.factor) : 0;
+    if (log != 0 && s.mscale != 1) keys.f32("rope.scaling.attn_factor", (log * s.mscale + 1) / (log + 1));
+    return {};
+  }
   if (s.mscale != s.mscale_all_dim) return cannot("rope_scaling.mscale other than mscale_all_dim");
   keys.f32("rope.scaling.yarn_log_multiplier", 0.1 * s.mscale_all_dim);
   return {};

@@ -1,6 +1,8 @@
 // GGUF metadata as config, against the config.json of the same weights.
 #include <doctest/doctest.h>
 
+#include <cmath>
+
 #include "lib/model/gguf_config.h"
 #include "tests/lib/io/editable_gguf.h"
 
@@ -186,6 +188,45 @@ TEST_CASE("gguf config: where no key says what ends a turn, control tokens do by
   CHECK(ends() == std::vector<std::int32_t>{1, 0, 2, 3});
   file.metadata.erase("tokenizer.ggml.token_type");  // then nothing tells text from control
   CHECK(ends() == std::vector<std::int32_t>{1, 0});
+}
+
+TEST_CASE("gguf config: YaRN and linear scaling of the dense architectures") {
+  EditableGguf file("qwen2-tiny.bf16.gguf");
+  file.set("qwen2.rope.scaling.type", "yarn");
+  file.set("qwen2.rope.scaling.factor", 4.0f);
+  file.set("qwen2.rope.scaling.original_context_length", 128u);
+  const auto yarn = read(file);
+  REQUIRE_MESSAGE(yarn.ok(), yarn.status().message());
+  CHECK(yarn->config.rope_scaling.type == RopeScalingType::yarn);
+  CHECK(yarn->config.rope_scaling.factor == 4);
+  CHECK(yarn->config.rope_scaling.original_max_position_embeddings == 128);
+  CHECK(yarn->config.rope_scaling.beta_fast == 32);
+  CHECK(yarn->config.rope_scaling.mscale == 1);
+  CHECK(yarn->config.rope_scaling.mscale_all_dim == 0);
+  file.set("qwen2.rope.scaling.yarn_beta_fast", 16.0f);
+  file.set("qwen2.rope.scaling.attn_factor", 0.5f);
+  const RopeScaling halved = read(file)->config.rope_scaling;
+  CHECK(halved.beta_fast == 16);
+  const double log = 0.1 * std::log(4.0);
+  CHECK(log * halved.mscale + 1 == doctest::Approx(0.5 * (log + 1)));
+  for (const char* key : {"yarn_log_multiplier", "yarn_ext_factor"}) {
+    EditableGguf other = file;
+    other.set(std::string("qwen2.rope.scaling.") + key, 0.25f);
+    CHECK(mentions(refusal(other), std::string("qwen2.rope.scaling.") + key));
+  }
+  file.metadata.erase("qwen2.rope.scaling.original_context_length");
+  CHECK(mentions(refusal(file), "qwen2.rope.scaling.original_context_length: missing"));
+  file.set("qwen2.rope.scaling.type", "longrope");
+  CHECK(mentions(refusal(file), "longrope"));
+
+  EditableGguf llama("llama3-tiny.bf16.gguf");
+  llama.set("llama.rope.scale_linear", 2.0f);  // the old key, without a type
+  CHECK(read(llama)->config.rope_scaling.type == RopeScalingType::linear);
+  CHECK(read(llama)->config.rope_scaling.factor == 2);
+  llama.set("llama.rope.scaling.factor", 8.0f);
+  CHECK(read(llama)->config.rope_scaling.factor == 8);
+  llama.set("llama.rope.scaling.type", "none");
+  CHECK(read(llama)->config.rope_scaling.type == RopeScalingType::none);
 }
 
 TEST_CASE("gguf config: layers for multi-token prediction are counted by block_count") {

@@ -98,7 +98,10 @@ class GgufBinder final : public FileBinder {
     const GgufName at = gguf_name(name);
     const bool stacked_heads = name.ends_with(".k_b_proj.weight") || name.ends_with(".v_b_proj.weight");
     const std::int64_t heads = config_.num_attention_heads;
-    const TensorInfo* info = want(at.name, stacked_heads    ? Shape{heads, n_out / heads, n_in}
+    // ik_llama.cpp writes the heads of k_b and v_b as one matrix: the same bytes.
+    const TensorInfo* flat = stacked_heads ? checkpoint_.find(at.name) : nullptr;
+    const bool stacked = stacked_heads && !(flat && flat->shape.n_dims() == 2);
+    const TensorInfo* info = want(at.name, stacked          ? Shape{heads, n_out / heads, n_in}
                                            : at.expert >= 0 ? Shape{config_.n_routed_experts, n_out, n_in}
                                                             : Shape{n_out, n_in});
     if (!info) return {};
@@ -126,17 +129,20 @@ class GgufBinder final : public FileBinder {
 
   void warn_surplus(const Config& config, std::vector<std::string>& warnings) const override {
     std::vector<std::string> other;
-    std::size_t n_mtp = 0;
+    std::size_t n_mtp = 0, n_split = 0;
     std::int64_t first_mtp = std::numeric_limits<std::int64_t>::max();
     for (const TensorInfo* info : checkpoint_.tensors()) {
       if (is_used(info)) continue;
       if (const std::int64_t layer = layer_of(info->name, "blk."); layer >= config.num_hidden_layers) {
         ++n_mtp;
         first_mtp = std::min(first_mtp, layer);
+      } else if (info->name.ends_with(".attn_k_b.weight") || info->name.ends_with(".attn_v_b.weight")) {
+        ++n_split;
       } else {
         other.push_back(fmt::format("{} is not used", info->name));
       }
     }
+    if (n_split) warnings.push_back(fmt::format("{} tensors attn_k_b and attn_v_b are not used: attn_kv_b is there", n_split));
     warn_mtp_tensors(n_mtp, first_mtp, warnings);
     warn_other(other, warnings);
   }

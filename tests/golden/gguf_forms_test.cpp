@@ -206,6 +206,26 @@ TEST_CASE("GGUF: kv_b_proj split and whole give the same logits in both forms of
   }
 }
 
+TEST_CASE("GGUF: k_b and v_b with all heads in one matrix are those with a matrix per head, bit by bit") {
+  EditableGguf split("v3-tiny.bf16.gguf"), flat = split;
+  for (auto& [name, tensor] : flat.tensors)
+    if (name.ends_with("attn_k_b.weight") || name.ends_with("attn_v_b.weight"))
+      tensor.shape = {tensor.shape[0] * tensor.shape[1], tensor.shape[2]};
+  const std::string split_bytes = split.build(), flat_bytes = flat.build();
+  CHECK(logits(*model_of(flat_bytes), MlaForm::absorbed) == logits(*model_of(split_bytes), MlaForm::absorbed));
+
+  // ik_llama.cpp writes them beside the whole, which is then taken; one line says so.
+  EditableGguf both = split;
+  for (const char* layer : {"blk.0.", "blk.1.", "blk.2."}) join(both, layer, {4, 16, 16, 32}, 2);
+  both.tensors.insert(flat.tensors.begin(), flat.tensors.end());
+  const std::string both_bytes = both.build();
+  const auto loaded = Model::load(gguf_source(both_bytes), {});
+  REQUIRE_MESSAGE(loaded.ok(), loaded.status().message());
+  CHECK((*loaded)->weights().layers[0].self_attn.k_b_proj.empty());
+  REQUIRE((*loaded)->load_report().warnings.size() == 1);
+  CHECK((*loaded)->load_report().warnings[0] == "6 tensors attn_k_b and attn_v_b are not used: attn_kv_b is there");
+}
+
 TEST_CASE("GGUF: MLA and experts in block types compute what their dequantised f32 weights compute") {
   using ponder::kernels::Isa;
   for (const DType type : {DType::q8_0, DType::q4_k, DType::q6_k})

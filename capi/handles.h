@@ -19,6 +19,14 @@ struct Runtime : core::Runtime {
   core::Log log;
 };
 
+// For work on all of its threads that belongs to no session.
+inline core::Context context_of(const Runtime& runtime) {
+  core::Context ctx;
+  ctx.kernels = &runtime.kernels;
+  ctx.pool = runtime.pool.get();
+  return ctx;
+}
+
 }  // namespace ponder::capi
 
 struct ponder_buffer {

@@ -12,13 +12,17 @@ using core::Json;
 using core::LogLevel;
 using core::Status;
 
-Status load(const core::Log& log, std::shared_ptr<const core::FileSource> source, const ponder_model_params* params,
-            ponder_model** out_model) {
+Status load(const capi::Runtime& runtime, std::shared_ptr<const core::FileSource> source,
+            const ponder_model_params* params, ponder_model** out_model) {
+  const core::Log& log = runtime.log;
   ponder_model_params p;
   PONDER_TRY(capi::read_params("ponder_model_params", params, p));
   PONDER_TRY(capi::check_flags("ponder_model_params.flags", p.flags, PONDER_MODEL_NO_MTP));
   core::LoadOptions options;
   options.load_mtp = !(p.flags & PONDER_MODEL_NO_MTP);
+  const core::Context ctx = capi::context_of(runtime);
+  options.context = &ctx;
+  if (p.weight_type) options.weight_type = p.weight_type;
   if (p.progress)
     options.progress = [&p](float fraction) { return p.progress(p.progress_user_data, fraction) == 0; };
   const auto start = std::chrono::steady_clock::now();
@@ -104,7 +108,7 @@ ponder_status PONDER_CALL ponder_model_load(ponder_runtime* runtime, const char*
     PONDER_TRY(capi::need({{"out_model", out_model}}));
     *out_model = nullptr;
     PONDER_TRY(capi::need({{"runtime", runtime}, {"path", path}}));
-    return load(runtime->shared->log, core::path_source(capi::to_path(path)), params, out_model);
+    return load(*runtime->shared, core::path_source(capi::to_path(path)), params, out_model);
   });
 }
 
@@ -118,7 +122,7 @@ ponder_status PONDER_CALL ponder_model_load_memory(ponder_runtime* runtime, cons
     PONDER_TRY(capi::need_array("files", files, n_files));
     std::shared_ptr<const core::FileSource> source;
     PONDER_TRY(capi::memory_files(files, n_files, source));
-    return load(runtime->shared->log, std::move(source), params, out_model);
+    return load(*runtime->shared, std::move(source), params, out_model);
   });
 }
 

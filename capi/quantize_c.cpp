@@ -11,13 +11,6 @@ using core::Status;
 
 namespace {
 
-core::Context context_of(const ponder_runtime& runtime) {
-  core::Context ctx;
-  ctx.kernels = &runtime.shared->kernels;
-  ctx.pool = runtime.shared->pool.get();
-  return ctx;
-}
-
 Json number(std::uint64_t n) { return static_cast<std::int64_t>(n); }
 
 }  // namespace
@@ -45,7 +38,7 @@ ponder_status PONDER_CALL ponder_quantize(ponder_runtime* runtime, const char* p
         return p.progress(p.progress_user_data, at.done_bytes, at.total_bytes, std::string(at.tensor).c_str()) == 0;
       };
     PONDER_ASSIGN(const core::QuantizeReport report,
-                  core::quantize_model(context_of(*runtime), *core::path_source(capi::to_path(path)), capi::to_path(output_path), options));
+                  core::quantize_model(capi::context_of(*runtime->shared), *core::path_source(capi::to_path(path)), capi::to_path(output_path), options));
     if (!out_json) return {};
     Json::Object bytes;
     for (const auto& [type, n] : report.bytes_by_type) bytes.emplace_back(type, n);
@@ -82,7 +75,7 @@ ponder_status PONDER_CALL ponder_imatrix(ponder_runtime* runtime, const ponder_m
     PONDER_ASSIGN(const std::vector<core::TokenId> ids, m.tokenizer()->encode({text, text_len}, {}));
     PONDER_ASSIGN(std::unique_ptr<core::OutputFile> output, core::create_file(capi::to_path(output_path)));
     PONDER_ASSIGN(const core::CollectReport report,
-                  core::collect_importance(context_of(*runtime), m, ids, std::move(output), options));
+                  core::collect_importance(capi::context_of(*runtime->shared), m, ids, std::move(output), options));
     if (out_json)
       *out_json = capi::new_buffer(core::dump_json(Json::Object{{"n_chunks", number(report.n_chunks)},
                                                                 {"n_tensors", number(report.n_tensors)},

@@ -175,7 +175,8 @@ void add_bench(CLI::App& app) {
   auto o = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("bench", "Prefill and decode speed");
   add_model_options(*command, o->model);
-  command->add_option("--random-weights", o->random_weights, "Official config.json: measure its geometry with random weights");
+  command->add_option("--random-weights", o->random_weights, "Official config.json: measure its geometry with random weights")
+      ->excludes("--weight-type");
   command->add_option("--dtype", o->dtype, "Of random weights")->check(CLI::IsMember({"f32", "f16", "bf16", "fp8"}));
   command->add_option("--layers", o->layers, "Cut the random model to so many layers");
   command->add_option("-p,--prompt-tokens", o->prompt, "Prefill tokens")->check(CLI::NonNegativeNumber);

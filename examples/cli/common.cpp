@@ -28,6 +28,7 @@ void add_model_options(CLI::App& app, ModelOptions& options) {
   app.add_option("-m,--model", options.model, "Checkpoint folder, GGUF file, or the name of a model on this machine (ponder list); without it the embedded default model");
   app.add_option("-t,--threads", options.threads, "Compute threads (default: one per core)")->check(CLI::Range(0, 4096));
   app.add_option("--max-isa", options.isa, "Highest instruction set: ref, avx2, avx512, avx512bf16, neon");
+  app.add_option("--weight-type", options.weight_type, "Convert the weights in memory while loading: q8_0, q4_k_m, ... (the types of quantize)");
 }
 
 ponder::Model load_model(const ModelOptions& options) {
@@ -37,6 +38,7 @@ ponder::Model load_model(const ModelOptions& options) {
     progress.show(fraction);
     return true;
   };
+  load.weight_type = options.weight_type;
   load.runtime = unwrap(ponder::Runtime::create({.n_threads = options.threads, .max_isa = options.isa}));
   if (!options.model.empty()) return unwrap(ponder::Model::load(unwrap(ponder::Model::resolve(options.model)), load));
   const std::vector<ponder_memory_file> files = embedded_model();

@@ -26,6 +26,7 @@ struct ModelOptions {
   std::string model;  // empty: the embedded default model
   int threads = 0;
   std::string isa;
+  std::string weight_type;  // empty: the weights as they lie
   bool quiet = false;  // no progress bar
 };
 void add_model_options(CLI::App& app, ModelOptions& options);

@@ -136,6 +136,7 @@ double quantile(std::vector<double>& values, double q) {
 void run_compare(const Options& o) {
   ModelOptions reference_options = o.model;
   reference_options.model = o.reference;
+  reference_options.weight_type.clear();
   Scorer model(o.model, o), reference(reference_options, o);
   if (model.vocab_size() != reference.vocab_size())
     throw Failure{"the models have vocabularies of " + std::to_string(model.vocab_size()) + " and " +

@@ -199,6 +199,10 @@ typedef struct ponder_model_params {
   uint32_t flags;
   ponder_progress_fn progress; /* may be NULL */
   void* progress_user_data;
+  const char* weight_type;     /* NULL: weights as and where they lie. Else a type of ponder_quantize_params: weights that
+                                  lie in another are converted in memory, and the model computes, bit for bit, what the
+                                  file computes that ponder_quantize writes (the MTP layer is left out, as there). At most
+                                  the new weights and one tensor of the old ones are in memory at once */
 } ponder_model_params;
 
 static inline ponder_model_params ponder_model_params_default(void) {
@@ -227,6 +231,8 @@ typedef struct ponder_memory_file {
  *         PONDER_E_BAD_FILE     a file is broken; every missing or wrong tensor is named
  *         PONDER_E_UNSUPPORTED  an architecture, dtype or tokenizer that this library cannot run
  *         PONDER_E_CANCELLED    progress asked to stop
+ *         PONDER_E_NUMERIC      (with weight_type) a weight is NaN, infinite or beyond what the type holds: tensor as GGUF
+ *                               names it, row, column
  */
 PONDER_API ponder_status PONDER_CALL ponder_model_load(ponder_runtime* runtime, const char* path,
                                                        const ponder_model_params* params, ponder_model** out_model,
@@ -277,7 +283,7 @@ typedef struct ponder_memory_plan {
   uint32_t struct_size;
   uint32_t flags;           /* 0 */
   int64_t context_length;   /* tokens, resolved */
-  int64_t weight_bytes;     /* mapped: shared by all sessions, and by all processes that map the same files */
+  int64_t weight_bytes;     /* shared by all sessions; mapped weights by all processes that map the same files, too */
   int64_t kv_bytes;         /* per session, real as it is used */
   int64_t scratch_bytes;    /* per session */
   int64_t total_bytes;      /* of one session and the weights */

@@ -584,6 +584,7 @@ struct LoadOptions {
   std::function<bool(float)> progress = {};  // false cancels
   bool load_mtp = true;
   std::optional<Runtime> runtime = {};  // none: a runtime of its own
+  std::string weight_type = {};  // empty: as they lie; else converted in memory, see ponder_model_params
 };
 
 struct QuantizeOptions {
@@ -773,6 +774,7 @@ class Model {
     } context{&options.progress, {}};
     ponder_model_params p = ponder_model_params_default();
     if (!options.load_mtp) p.flags |= PONDER_MODEL_NO_MTP;
+    if (!options.weight_type.empty()) p.weight_type = options.weight_type.c_str();
     if (options.progress) p.progress = &Context::call, p.progress_user_data = &context;
     ponder_model* handle = nullptr;
     detail::Call call;

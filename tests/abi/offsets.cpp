@@ -35,11 +35,12 @@ FIELD(ponder_session_params, prefill_chunk, 20);
 FIELD(ponder_session_params, compute, 24);
 FIELD(ponder_session_params, kv_type, 28);
 
-SIZE(ponder_model_params, 24);
+SIZE(ponder_model_params, 32);
 FIELD(ponder_model_params, struct_size, 0);
 FIELD(ponder_model_params, flags, 4);
 FIELD(ponder_model_params, progress, 8);
 FIELD(ponder_model_params, progress_user_data, 16);
+FIELD(ponder_model_params, weight_type, 24);
 
 SIZE(ponder_quantize_params, 40);
 FIELD(ponder_quantize_params, struct_size, 0);

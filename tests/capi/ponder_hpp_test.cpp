@@ -190,6 +190,13 @@ TEST_CASE("C++: a model is written as GGUF, and a lambda that throws or says no 
   CHECK(std::filesystem::remove(path));
 }
 
+TEST_CASE("C++: weights are converted while a model loads") {
+  const ponder::Model stored = ponder::Model::load(kTiny).value();
+  const ponder::Model made = ponder::Model::load(kTiny, {.weight_type = "q8_0"}).value();
+  CHECK(made.info().weight_bytes < stored.info().weight_bytes * 6 / 10);
+  CHECK(made.info().n_parameters == stored.info().n_parameters);
+}
+
 TEST_CASE("C++: a runtime of one's own is shared by models") {
   auto runtime = ponder::Runtime::create({.n_threads = 1, .max_isa = "ref"});
   REQUIRE(runtime);

@@ -1,4 +1,5 @@
 // ponder_quantize: the file, the report, progress and refusals.
+#include <cstddef>
 #include <cstdint>
 #include <fstream>
 
@@ -57,6 +58,51 @@ TEST_CASE("a model is written as GGUF, reported on, and loads") {
   REQUIRE(ponder_model_get_info(model.get(), &info, &err) == PONDER_OK);
   CHECK(info.n_parameters == 1032416);
   CHECK(info.weight_bytes < 1300000);
+}
+
+TEST_CASE("weight_type converts while loading: sizes, plan and replies are those of the file that quantize writes") {
+  const Target target;
+  const Runtime runtime = make_runtime();
+  ponder_error err;
+  ponder_quantize_params quantize = ponder_quantize_params_default();
+  quantize.type = "q8_0";
+  REQUIRE(ponder_quantize(runtime.get(), kTiny.c_str(), target.file().c_str(), &quantize, nullptr, &err) == PONDER_OK);
+  const Model from_file = load_model(runtime.get(), target.file());
+  ponder_model_params params = ponder_model_params_default();
+  params.weight_type = "q8_0";
+  ponder_model* loaded = nullptr;
+  REQUIRE_MESSAGE(ponder_model_load(runtime.get(), kTiny.c_str(), &params, &loaded, &err) == PONDER_OK, err.message);
+  const Model in_memory(loaded);
+  const auto plan_of = [&](const Model& model) {
+    ponder_memory_plan plan{};
+    plan.struct_size = sizeof plan;
+    CHECK(ponder_model_plan(model.get(), nullptr, &plan, &err) == PONDER_OK);
+    return plan;
+  };
+  CHECK(plan_of(in_memory).weight_bytes == plan_of(from_file).weight_bytes);
+  CHECK(plan_of(in_memory).total_bytes == plan_of(from_file).total_bytes);
+  const auto reply = [&](const Model& model) {
+    ponder_session* session = nullptr;
+    REQUIRE(ponder_session_create(runtime.get(), model.get(), nullptr, &session, &err) == PONDER_OK);
+    const Session owner(session);
+    const std::string question = "What is 347+85?";
+    REQUIRE(ponder_session_prompt(session, question.data(), question.size(), &err) == PONDER_OK);
+    return generate(session).answer;
+  };
+  CHECK(reply(in_memory) == reply(from_file));
+
+  const Files files(kTiny);
+  const std::vector<ponder_memory_file> list = files.list();
+  REQUIRE(ponder_model_load_memory(runtime.get(), list.data(), list.size(), &params, &loaded, &err) == PONDER_OK);
+  CHECK(reply(Model(loaded)) == reply(in_memory));
+
+  params.weight_type = "q9_k";
+  check_error(ponder_model_load(runtime.get(), kTiny.c_str(), &params, &loaded, &err), err, PONDER_E_INVALID_ARGUMENT,
+              {"weight_type", "q9_k", "q4_k_m"});
+  CHECK(loaded == nullptr);
+  params.struct_size = offsetof(ponder_model_params, weight_type);  // a caller that does not know it
+  REQUIRE(ponder_model_load(runtime.get(), kTiny.c_str(), &params, &loaded, &err) == PONDER_OK);
+  CHECK(plan_of(Model(loaded)).weight_bytes > plan_of(from_file).weight_bytes);
 }
 
 TEST_CASE("the report may be left out, and params too: the type is then q4_k_m") {

@@ -33,6 +33,29 @@ TEST_CASE("quantize: the report as JSON, warnings on standard error without it")
   CHECK(text.err.find('\r') == std::string::npos);  // no bar without a terminal
 }
 
+TEST_CASE("--weight-type: without a file the logits are those of the file that quantize writes") {
+  const Folder folder;
+  REQUIRE(run_program({"quantize", "-m", kTinyR1, "--type", "q4_k_m", "-o", folder.file("tiny.gguf")}).exit_code == 0);
+  const auto logits = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--ids", "1,2,3,4,5", "--compute", "exact", "--output", folder.file("o")});
+    arguments.insert(arguments.begin(), "logits");
+    const Outcome outcome = run_program(arguments);
+    REQUIRE_MESSAGE(outcome.exit_code == 0, outcome.err);
+    return read_file(folder.file("o"));
+  };
+  const std::string from_file = logits({"-m", folder.file("tiny.gguf")});
+  CHECK(logits({"-m", kTinyR1, "--weight-type", "q4_k_m"}) == from_file);
+  CHECK(logits({"-m", kTinyR1}) != from_file);
+  CHECK(logits({"--weight-type", "Q4_K"}) == from_file);  // the embedded model
+  const std::string text = folder.write("text", "What is 12+34? 2+4=6, 1+3=4, 12+34=46. What is 7+5? 7+5=12. What is 99+1? 9+1=10");
+  const auto compared = run_program({"compare", "-m", kTinyR1, "--weight-type", "q4_k_m", "-r", folder.file("tiny.gguf"), "-f",
+                                     text, "-c", "32", "--compute", "exact", "--json"}).json();
+  CHECK(compared["kl_divergence"]["max"].get<double>() < 1e-9);
+  const Outcome unknown = run_program({"run", "-p", "1+1", "--weight-type", "q9"});
+  CHECK(unknown.exit_code == 1);
+  CHECK(unknown.err.starts_with("ponder: weight_type: type 'q9', want one of f32, "));
+}
+
 TEST_CASE("imatrix: a matrix is collected on a text and taken by quantize") {
   const Folder folder;
   std::string text;

@@ -90,6 +90,14 @@ TEST_CASE("out of memory: a runtime, a model, a session, a tokenizer") {
           ponder_model_free(model);
           return status;
         }) > 20);
+  CHECK(fail_each(37, [&](ponder_error& err) {
+          ponder_model_params params = ponder_model_params_default();
+          params.weight_type = "q4_k_m";
+          ponder_model* model = nullptr;
+          const ponder_status status = ponder_model_load(tiny.runtime.get(), kTiny.c_str(), &params, &model, &err);
+          ponder_model_free(model);
+          return status;
+        }) > 20);
   CHECK(fail_each(1, [&](ponder_error& err) {
           ponder_session* session = nullptr;
           const ponder_status status = ponder_session_create(tiny.runtime.get(), tiny.model.get(), nullptr, &session, &err);

@@ -1,4 +1,5 @@
 // Models: loading, what they are, what they need.
+#include <algorithm>
 #include <chrono>
 
 #include "capi/values.h"
@@ -50,6 +51,12 @@ Json counts(const std::vector<std::pair<std::string, std::int64_t>>& list) {
   return object;
 }
 
+// "Q4_K": the type that most of the weights are in.
+std::string most_bytes(const std::vector<std::pair<std::string, std::int64_t>>& by_type) {
+  const auto most = std::ranges::max_element(by_type, {}, &std::pair<std::string, std::int64_t>::second);
+  return most == by_type.end() ? "" : most->first;
+}
+
 Status inspect(const core::FileSource& source, const ponder_session_params* params, ponder_buffer** out_json) {
   core::SessionParams session;
   PONDER_TRY(capi::to_core(params, session));
@@ -59,7 +66,8 @@ Status inspect(const core::FileSource& source, const ponder_session_params* para
   const core::ModelSummary& s = model.summary;
   Json::Object json{{"architecture", c.architecture_name},
                     {"model_type", c.model_type},
-                    {"torch_dtype", c.torch_dtype},
+                    {"torch_dtype", c.torch_dtype.empty() ? most_bytes(s.bytes_by_dtype) : c.torch_dtype},
+                    {"weight_type", most_bytes(s.bytes_by_dtype)},
                     {"parameters", s.n_parameters},
                     {"active_parameters", s.n_active_parameters},
                     {"vocab_size", c.vocab_size},

@@ -12,6 +12,8 @@ const std::string kGguf = PONDER_TEST_DATA "/gguf/";
 TEST_CASE("a GGUF file: inspect shows its block types, logits are those of the golden, run and bench take it") {
   const auto shown = run_program({"inspect", "--model", kGguf + "llama3-kq-tiny.gguf", "--json"}).json();
   CHECK(shown["architecture"] == "LlamaForCausalLM");
+  CHECK(shown["torch_dtype"] == "Q4_K");  // the files do not say what the weights once were
+  CHECK(shown["weight_type"] == "Q4_K");
   for (const char* type : {"Q4_K", "Q5_K", "Q6_K", "Q5_0", "F32"}) CHECK(shown["bytes_by_dtype"].contains(type));
   CHECK(shown["warnings"].empty());
 

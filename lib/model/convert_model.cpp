@@ -53,7 +53,7 @@ Result<ConvertedModel> convert_model(const Context& ctx, const Model& model, con
                                      const std::function<bool(float)>& progress) {
   GgufMetadata metadata;
   metadata.add_string("general.architecture", gguf_architecture(model.config()));
-  PONDER_TRY(add_model_keys(model.config(), metadata));
+  PONDER_TRY(add_model_keys(model.config(), metadata).with_prefix("weight_type"));
   PONDER_ASSIGN(const std::vector<GgufTensorSource> tensors, gguf_tensors(model, mix, false));
   ConvertedModel converted;
   converted.warnings = conversion_warnings(tensors);

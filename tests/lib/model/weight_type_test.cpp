@@ -129,6 +129,18 @@ TEST_CASE("weight_type: a weight that is not finite is an error with its tensor,
   CHECK(load_files(files).ok());
 }
 
+TEST_CASE("weight_type: what the form of GGUF cannot hold is refused by its key, and loads as it lies") {
+  Editable e("v3-tiny");
+  Json scaling = *e.config.find("rope_scaling");
+  scaling.set("mscale", 0.5);
+  e.config.set("rope_scaling", std::move(scaling));
+  const Files files = e.files();
+  const Status status = load_files(files, Setup().options).status();
+  CHECK(status.code() == Code::unsupported);
+  CHECK(status.message().starts_with("weight_type: config.json: rope_scaling.mscale other than mscale_all_dim"));
+  CHECK(load_files(files).ok());
+}
+
 TEST_CASE("weight_type: an unknown type is refused with the list") {
   const Status status = Model::load(folder_source(kModels + "qwen2-tiny"), Setup("q9").options).status();
   CHECK(status.code() == Code::invalid_argument);

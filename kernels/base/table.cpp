@@ -35,6 +35,10 @@ Table make_table(Isa cap) {
   t.iq2_s = {pick(iq2_s_to_f32_impls(), cap), pick(matmul_iq2_s_impls(), cap), pick(vecmat_iq2_s_impls(), cap)};
   t.iq1_s = {pick(iq1_s_to_f32_impls(), cap), pick(matmul_iq1_s_impls(), cap), pick(vecmat_iq1_s_impls(), cap)};
   t.iq1_m = {pick(iq1_m_to_f32_impls(), cap), pick(matmul_iq1_m_impls(), cap), pick(vecmat_iq1_m_impls(), cap)};
+  t.attend_f32 = pick(attend_f32_impls(), cap);
+  t.attend_f16 = pick(attend_f16_impls(), cap);
+  t.attend_bf16 = pick(attend_bf16_impls(), cap);
+  t.attend_bf16_dots = t.isa == Isa::avx512bf16 && bf16_dot_is_fast() ? pick(attend_bf16_dots_impls(), cap) : nullptr;
   t.quantize = pick(quantize_impls(), cap);
   t.rms_norm = pick(rms_norm_impls(), cap);
   t.rope_interleaved = pick(rope_interleaved_impls(), cap);

@@ -1,6 +1,7 @@
 // The kernels of one runtime: function pointers, chosen once for the CPU and the ISA cap.
 #pragma once
 
+#include "kernels/attend_rows/attend_rows.h"
 #include "kernels/convert/convert.h"
 #include "kernels/iq1_m/iq1_m.h"
 #include "kernels/iq1_s/iq1_s.h"
@@ -45,6 +46,8 @@ struct Table {
   VecmatFn *vecmat_f32, *vecmat_f16, *vecmat_bf16, *vecmat_fp8;
   BlockKernels q4_0, q4_1, q5_0, q5_1, q8_0, q2_k, q3_k, q4_k, q5_k, q6_k;
   BlockKernels iq4_nl, iq4_xs, iq3_xxs, iq3_s, iq2_xxs, iq2_xs, iq2_s, iq1_s, iq1_m;
+  AttendFn *attend_f32, *attend_f16, *attend_bf16;
+  AttendFn* attend_bf16_dots;  // null where bf16 dot products are not fast
   const Quantizers* quantize;
   RmsNormFn* rms_norm;
   RopeFn *rope_interleaved, *rope_half;

@@ -94,8 +94,7 @@ Status inspect(const core::FileSource& source, const ponder_session_params* para
   json.emplace_back("bytes_by_dtype", counts(s.bytes_by_dtype));
   json.emplace_back("bytes_by_component", counts(s.bytes_by_component));
   json.emplace_back("kv_values_per_token_and_layer", c.kv_row_elements());
-  json.emplace_back("kv_bytes_per_token", c.num_hidden_layers * static_cast<std::int64_t>(core::row_bytes(
-                                              session.kv_type, static_cast<std::size_t>(c.kv_row_elements()))));
+  json.emplace_back("kv_bytes_per_token", plan.kv_token_bytes);
   json.emplace_back("kv_dtype", core::dtype_name(session.kv_type));
   json.emplace_back("memory_plan",
                     Json::Object{{"context_length", static_cast<std::int64_t>(plan.params.context_length)},

@@ -36,6 +36,8 @@ Status to_core(const ponder_session_params* params, core::SessionParams& out) {
     case PONDER_KV_F32: out.kv_type = core::DType::f32; break;
     case PONDER_KV_F16: out.kv_type = core::DType::f16; break;
     case PONDER_KV_BF16: out.kv_type = core::DType::bf16; break;
+    case PONDER_KV_Q8_0: out.kv_type = core::DType::q8_0; break;
+    case PONDER_KV_FP8: out.kv_type = core::DType::f8_e4m3; break;
     default: return fail(Code::invalid_argument, "kv_type: {}, want a PONDER_KV_ value", p.kv_type);
   }
   return {};

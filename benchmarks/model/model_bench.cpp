@@ -93,7 +93,7 @@ class Runner {
         vocab_size_(static_cast<std::uint64_t>(model.config().vocab_size)),
         forward_(must(Forward::create(model, ctx, {.max_rows = std::max(o.chunk, o.batch), .max_logits_rows = o.batch}))) {
     const Config& c = model.config();
-    layout_ = {static_cast<std::size_t>(c.num_hidden_layers), static_cast<std::size_t>(c.kv_row_elements()), bench::dtype_of(o.kv)};
+    layout_ = must(KvLayout::create(c, bench::dtype_of(o.kv)));
     for (std::size_t i = 0; i < o.batch; ++i)
       sequences_.push_back(must(KvCache::create(layout_, o.depth + std::max({o.prompt, o.decode, std::size_t{16}}) + 2)));
     for (KvCache& kv : sequences_) pointers_.push_back(&kv);

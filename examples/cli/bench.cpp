@@ -18,6 +18,7 @@ namespace {
 struct Options {
   ModelOptions model;
   std::string random_weights, dtype = "bf16", compute;
+  ponder_kv_type kv_type = PONDER_KV_DEFAULT;
   int layers = 0, prompt = 512, generate = 64, depth = 0, repetitions = 3, chunk = 0;
   bool json = false, no_limits = false;
 };
@@ -88,7 +89,7 @@ void run(Options o) {
   o.generate = std::min(o.generate, room - o.prompt);
   ponder::Session session = unwrap(model.session({.context_length = o.depth + o.prompt + o.generate + 1,
                                                   .prefill_chunk = o.chunk,
-                                                  .compute = parse_compute(o.compute)}));
+                                                  .compute = parse_compute(o.compute), .kv_type = o.kv_type}));
   ponder::GenerateOptions generate;
   generate.params.flags = PONDER_GENERATE_IGNORE_EOS;
   unwrap(session.set_options(generate));
@@ -185,6 +186,7 @@ void add_bench(CLI::App& app) {
   command->add_option("-r,--repetitions", o->repetitions, "Counted rounds")->check(CLI::Range(1, 1000));
   command->add_option("--chunk", o->chunk, "Prefill chunk, in tokens");
   command->add_option("--compute", o->compute, "exact or fast")->check(CLI::IsMember({"exact", "fast"}));
+  add_kv_option(*command, o->kv_type);
   command->add_flag("--no-limits", o->no_limits, "Do not measure what the machine can do at best (takes seconds)");
   command->add_flag("--json", o->json, "One JSON object");
   command->callback([o] { run(*o); });

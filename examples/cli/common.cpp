@@ -105,4 +105,11 @@ ponder_compute parse_compute(const std::string& name) {
   return name == "fast" ? PONDER_COMPUTE_FAST : PONDER_COMPUTE_DEFAULT;
 }
 
+void add_kv_option(CLI::App& command, ponder_kv_type& type) {
+  const std::map<std::string, ponder_kv_type> names = {
+      {"f32", PONDER_KV_F32}, {"f16", PONDER_KV_F16}, {"bf16", PONDER_KV_BF16}, {"q8_0", PONDER_KV_Q8_0}, {"fp8", PONDER_KV_FP8}};
+  command.add_option("--kv", type, "Type of the KV cache: f32, f16, bf16, q8_0, fp8 (latent caches)")
+      ->transform(CLI::CheckedTransformer(names));
+}
+
 }  // namespace cli

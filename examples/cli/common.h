@@ -41,6 +41,7 @@ std::string parse_kwargs(const std::vector<std::string>& pairs);  // NAME=VALUE 
 bool is_terminal(int fd);
 std::string human_bytes(double bytes);  // "1.23 GB"
 ponder_compute parse_compute(const std::string& name);  // "exact", "fast", "" (default)
+void add_kv_option(CLI::App& command, ponder_kv_type& type);  // --kv
 
 // Each adds its subcommand, which runs when it was named.
 void add_run(CLI::App& app);

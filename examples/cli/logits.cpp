@@ -13,6 +13,7 @@ namespace {
 struct Options {
   ModelOptions model;
   std::string ids, ids_file, prompt, mtp_next_ids, output, compute = "exact";
+  ponder_kv_type kv_type = PONDER_KV_DEFAULT;
   bool last = false, hidden = false, moe = false;
 };
 
@@ -55,7 +56,7 @@ void run(const Options& o) {
     ids = parse_ids(o.ids_file.empty() ? o.ids : read_text_file(o.ids_file));
   if (ids.empty()) throw Failure{"no token ids: give --ids, --ids-file or -p"};
   ponder::Session session = unwrap(model.session(
-      {.context_length = static_cast<std::int64_t>(ids.size()), .compute = parse_compute(o.compute)}));
+      {.context_length = static_cast<std::int64_t>(ids.size()), .compute = parse_compute(o.compute), .kv_type = o.kv_type}));
   TensorFile file;
   const std::int64_t n_ids = static_cast<std::int64_t>(ids.size());
   file.add("ids", "I32", std::span(&n_ids, 1), ids.data(), ids.size() * sizeof(std::int32_t));
@@ -84,6 +85,7 @@ void add_logits(CLI::App& app) {
   command->add_flag("--moe", o->moe, "Also moe.N.ids and moe.N.weights");
   command->add_option("--mtp-next-ids", o->mtp_next_ids, "Also mtp.logits: id i is the token after position i");
   command->add_option("--compute", o->compute, "exact or fast")->check(CLI::IsMember({"exact", "fast"}));
+  add_kv_option(*command, o->kv_type);
   command->add_option("-o,--output", o->output, "File to write")->required();
   command->callback([o] { run(*o); });
 }

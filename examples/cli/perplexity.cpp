@@ -15,6 +15,7 @@ namespace {
 struct Options {
   ModelOptions model;
   std::string reference, text, compute;
+  ponder_kv_type kv_type = PONDER_KV_DEFAULT;
   int window = 512;
   int max_windows = 0;
   bool json = false;
@@ -74,7 +75,7 @@ class Scorer {
     if (o.window > info.max_position_embeddings)
       throw Failure{"--context " + std::to_string(o.window) + ": the model has " + std::to_string(info.max_position_embeddings)};
     vocab_size_ = static_cast<std::size_t>(info.vocab_size);
-    session_.emplace(unwrap(model_.session({.context_length = o.window, .compute = parse_compute(o.compute)})));
+    session_.emplace(unwrap(model_.session({.context_length = o.window, .compute = parse_compute(o.compute), .kv_type = o.kv_type})));
   }
   const ponder::Tokenizer& tokenizer() const { return tokenizer_; }
   std::size_t vocab_size() const { return vocab_size_; }
@@ -200,6 +201,7 @@ void add_options(CLI::App& command, Options& o) {
   command.add_option("-c,--context", o.window, "Tokens of a window, of which the second half is scored")->check(CLI::Range(4, 1 << 20));
   command.add_option("--chunks", o.max_windows, "At most so many windows (default: all)")->check(CLI::Range(0, 1 << 30));
   command.add_option("--compute", o.compute, "exact or fast")->check(CLI::IsMember({"exact", "fast"}));
+  add_kv_option(command, o.kv_type);
   command.add_flag("--json", o.json, "One JSON object");
 }
 

@@ -19,6 +19,7 @@ struct Options {
   ModelOptions model;
   std::optional<std::string> prompt, messages, ids;
   std::string system, compute;
+  ponder_kv_type kv_type = PONDER_KV_DEFAULT;
   std::vector<std::string> kwargs;
   std::int64_t context = 0;
   int count = 1;
@@ -235,7 +236,7 @@ void run(const Options& o) {
   model_options.quiet = o.json;
   const ponder::Model model = load_model(model_options);
   const double load_ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-  ponder::Session session = unwrap(model.session({.context_length = o.context, .compute = parse_compute(o.compute)}));
+  ponder::Session session = unwrap(model.session({.context_length = o.context, .compute = parse_compute(o.compute), .kv_type = o.kv_type}));
   const ponder_generate_params params = sampling_of(model, o);
   set_options(session, o, params, params.seed);
 
@@ -294,6 +295,7 @@ void add_run(CLI::App& app) {
   command->add_option("--system", o->system, "System message");
   command->add_option("-c,--context", o->context, "Context length in tokens (default: the model's, at most 4096)");
   command->add_option("--compute", o->compute, "exact or fast")->check(CLI::IsMember({"exact", "fast"}));
+  add_kv_option(*command, o->kv_type);
   command->add_option("-n,--max-new-tokens", o->max_new_tokens, "Longest reply in tokens; 0: until the context is full")
       ->check(CLI::NonNegativeNumber);
   command->add_option("--think-budget", o->think_budget, "Most thinking tokens, then the answer begins; -1: no limit")

@@ -164,6 +164,8 @@ typedef int32_t ponder_kv_type;
 #define PONDER_KV_F32 1
 #define PONDER_KV_F16 2
 #define PONDER_KV_BF16 3
+#define PONDER_KV_Q8_0 4 /* int8, one f16 scale per 32 values; rows or heads of other sizes: PONDER_E_INVALID_ARGUMENT */
+#define PONDER_KV_FP8 5  /* latent caches (MLA) only: e4m3 with one scale per 128 values, the rotated key part in bf16 */
 
 /* flags: prompts only set the tokens; ponder_session_next and _step compute them (for hosts with a frame loop) */
 #define PONDER_SESSION_DEFER_PREFILL 1u

@@ -3,7 +3,7 @@
 // Expanded: the keys and values of one head are made from the latent, block by block, for all queries of the pass.
 #include <cstring>
 
-#include "lib/model/attention_tasks.h"
+#include "lib/model/attention_split.h"
 #include "lib/model/decoder_layer.h"
 #include "lib/ops/ops.h"
 
@@ -44,33 +44,40 @@ struct HeadProjection {
   Weight keys, values;
 };
 
+// The rows of head i of a tile whose rows are [token][n_heads].
+Tensor rows_of_head(const Tensor& rows, const AttentionTask& task, std::size_t i, std::size_t n_cols) {
+  return Tensor(rows.row(i), task.n_tokens, n_cols, rows.stride * task.n_heads);
+}
+
+// Head i of the task. qa = q_nope BK[h]; the rotated part goes behind it, as in a cache row.
+void absorb_query(const Context& ctx, const MlaSizes& d, const AttentionWeights& w, const AttentionTask& task, std::size_t i,
+                  const Tensor& queries, const Scratch& s) {
+  const std::size_t head = task.first_head + i;
+  const Tensor q = s.q.rows(task.first_row, task.n_tokens);
+  HeadProjection(d, w, head).queries_to_latent(ctx, rows_of_head(queries, task, i, d.rank), q.cols(head * d.qk(), d.nope));
+  for (std::size_t t = 0; t < task.n_tokens; ++t)
+    std::memcpy(queries.row(t * task.n_heads + i) + d.rank, q.row(t) + head * d.qk() + d.nope, d.rope * sizeof(float));
+}
+
+// o = BV[h] oc
+void project_out(const Context& ctx, const MlaSizes& d, const AttentionWeights& w, const AttentionTask& task, std::size_t i,
+                 const Tensor& latent_out, const Scratch& s) {
+  const std::size_t head = task.first_head + i;
+  const Tensor out = s.attn_heads.rows(task.first_row, task.n_tokens);
+  ops::matmul_serial(ctx, out.cols(head * d.v, d.v), rows_of_head(latent_out, task, i, d.rank), HeadProjection(d, w, head).values);
+}
+
 void attend_absorbed(const Context& ctx, const MlaSizes& d, double scale, const AttentionWeights& w, const AttentionTask& task,
                      std::size_t kv_layer, float* floats, Scratch& s) {
   const KvCache& cache = *task.sequence->kv;
   ops::AttendTile tile = take_tile(floats, task.n_tokens, task.n_heads, {}, {}, d.rank + d.rope, d.rank);
   tile.first_position = s.positions[task.first_row];
   tile.scale = static_cast<float>(scale);
-  const Tensor q = s.q.rows(task.first_row, task.n_tokens), out = s.attn_heads.rows(task.first_row, task.n_tokens);
-  const auto of_head = [&](const Tensor& rows, std::size_t i) {  // the tile's rows of its i-th head
-    return Tensor(rows.row(i), task.n_tokens, d.rank, rows.stride * task.n_heads);
-  };
-  for (std::size_t i = 0; i < task.n_heads; ++i) {
-    const std::size_t head = task.first_head + i;
-    // qa = q_nope BK[h]; the rotated part goes behind it, as in a cache row.
-    HeadProjection(d, w, head).queries_to_latent(ctx, of_head(tile.queries, i), q.cols(head * d.qk(), d.nope));
-    for (std::size_t t = 0; t < task.n_tokens; ++t)
-      std::memcpy(tile.queries.row(t * task.n_heads + i) + d.rank, q.row(t) + head * d.qk() + d.nope, d.rope * sizeof(float));
-  }
-  ops::attend_begin(tile);
-  for (std::size_t block = 0; block * KvCache::kBlockTokens < tile.end_position(); ++block) {
-    const ops::KvRows latent{cache.layout().type, cache.block_rows(block, kv_layer), cache.layout().row_bytes()};
-    ops::attend_block(ctx, tile, block * KvCache::kBlockTokens, KvCache::kBlockTokens, latent, latent);
-  }
+  for (std::size_t i = 0; i < task.n_heads; ++i) absorb_query(ctx, d, w, task, i, tile.queries, s);
+  ops::attend_begin(ctx, tile);
+  attend_blocks(ctx, tile, cache, kv_layer, 0, cache.n_blocks(), 0, 0, floats);
   ops::attend_end(tile);
-  for (std::size_t i = 0; i < task.n_heads; ++i) {  // o = BV[h] oc
-    const std::size_t head = task.first_head + i;
-    ops::matmul_serial(ctx, out.cols(head * d.v, d.v), of_head(tile.out, i), HeadProjection(d, w, head).values);
-  }
+  for (std::size_t i = 0; i < task.n_heads; ++i) project_out(ctx, d, w, task, i, tile.out, s);
 }
 
 // All rows of one sequence, one head. `floats` holds one block of keys and values at a time, whatever the context.
@@ -103,25 +110,79 @@ void attend_expanded(const Context& ctx, const MlaSizes& d, double scale, const 
       body(tile);
     }
   };
-  const auto f32_rows = [](const Tensor& t) {
-    return ops::KvRows{DType::f32, reinterpret_cast<const std::byte*>(t.data), t.stride * sizeof(float)};
+  const Tensor key_copy = take(kBlock, d.qk()), value_copy = take(kBlock, d.v);
+  const auto rows_for = [&](const Tensor& t, std::size_t n_rows, const Tensor& buffer) {
+    return ops::kv_rows_for(ctx, {DType::f32, t.stride}, reinterpret_cast<const std::byte*>(t.data), n_rows, 0, t.n_cols,
+                            Scratch::kTileTokens, buffer.data);
   };
-  for_tiles([](const ops::AttendTile& tile) { ops::attend_begin(tile); });
+  for_tiles([&](const ops::AttendTile& tile) { ops::attend_begin(ctx, tile); });
   for (std::size_t first_key = 0; first_key < first_position + sequence.n_rows; first_key += kBlock) {
     const std::size_t n_keys = std::min(kBlock, first_position + sequence.n_rows - first_key);
     const std::byte* rows = cache.block_rows(first_key / kBlock, kv_layer);
     for (std::size_t i = 0; i < n_keys; ++i)
-      ops::kv_load(ctx, cache.layout().type, copy.row(i), rows + i * cache.layout().row_bytes(), d.rank + d.rope);
+      ops::kv_load(ctx, cache.layout().format(), copy.row(i), rows + i * cache.layout().row_bytes(), 0, d.rank + d.rope);
     const Tensor latent = copy.rows(0, n_keys).cols(0, d.rank);
     projection.latent_to_keys(ctx, keys.rows(0, n_keys).cols(0, d.nope), latent);
     ops::matmul_serial(ctx, values.rows(0, n_keys), latent, projection.values);
     for (std::size_t i = 0; i < n_keys; ++i)
       std::memcpy(keys.row(i) + d.nope, copy.row(i) + d.rank, d.rope * sizeof(float));
-    for_tiles([&](const ops::AttendTile& tile) {
-      ops::attend_block(ctx, tile, first_key, n_keys, f32_rows(keys), f32_rows(values));
-    });
+    const ops::KvRows key_rows = rows_for(keys, n_keys, key_copy), value_rows = rows_for(values, n_keys, value_copy);
+    for_tiles([&](const ops::AttendTile& tile) { ops::attend_block(ctx, tile, first_key, n_keys, key_rows, value_rows); });
   }
   for_tiles([](const ops::AttendTile& tile) { ops::attend_end(tile); });
+}
+
+template <class Expands>
+void attend_split(const Context& ctx, const MlaSizes& d, double scale, const AttentionWeights& w, const Rows& rows,
+                  const Expands& expands, std::size_t kv_layer, Scratch& s) {
+  const auto shape = [&](const SequenceRows& sequence) {
+    if (expands(sequence)) return UnitShape{sequence.n_rows, 1, true};
+    const std::size_t tokens = std::min(sequence.n_rows, s.unit_rows);
+    return UnitShape{tokens, std::min(d.heads, s.unit_rows / tokens)};
+  };
+  const AttentionSplit split(rows, s, d.heads, 2 * d.rank + d.rope, shape);
+  const auto for_heads_of_split_units = [&](auto&& body) {
+    ctx.pool->parallel_for(
+        split.n_split_units() * s.unit_rows,
+        [&](std::size_t index) {
+          const AttentionSplit::Part unit = split.split_unit(index / s.unit_rows);
+          if (index % s.unit_rows < unit.task.n_heads) body(unit, index % s.unit_rows);
+        },
+        ctx.max_threads);
+  };
+  const auto queries_of = [&](const AttentionSplit::Part& part) {
+    return s.split_queries.rows(part.unit * s.unit_rows, part.task.n_tokens * part.task.n_heads);
+  };
+  for_heads_of_split_units([&](const AttentionSplit::Part& unit, std::size_t i) {
+    absorb_query(ctx, d, w, unit.task, i, queries_of(unit), s);
+  });
+  ops::for_tasks_in_lanes(ctx, split.n_parts(), s.attention_lanes.n_rows, [&](std::size_t index, std::size_t lane) {
+    const AttentionSplit::Part part = split.part(index);
+    float* floats = s.attention_lanes.row(lane);
+    if (expands(*part.task.sequence))
+      return attend_expanded(ctx, d, scale, w, *part.task.sequence, part.task.first_head, kv_layer, floats, s);
+    if (part.n_parts == 1) return attend_absorbed(ctx, d, scale, w, part.task, kv_layer, floats, s);
+    const Tensor queries = queries_of(part);
+    const std::size_t at = (part.slot + part.part) * s.unit_rows;
+    ops::AttendTile tile = take_tile(floats, part.task.n_tokens, part.task.n_heads, {}, s.split_out.rows(at, queries.n_rows),
+                                     d.rank + d.rope, d.rank);
+    tile.running_max = s.split_max + at, tile.sum = s.split_sum + at;
+    tile.first_position = s.positions[part.task.first_row];
+    tile.scale = static_cast<float>(scale);
+    for (std::size_t row = 0; row < queries.n_rows; ++row)
+      std::memcpy(tile.queries.row(row), queries.row(row), queries.n_cols * sizeof(float));
+    ops::attend_begin(ctx, tile);
+    attend_blocks(ctx, tile, *part.task.sequence->kv, kv_layer, part.first_block, part.end_block, 0, 0, floats);
+  });
+  for_heads_of_split_units([&](const AttentionSplit::Part& unit, std::size_t i) {
+    const std::size_t first = unit.slot * s.unit_rows;
+    for (std::size_t t = 0; t < unit.task.n_tokens; ++t) {
+      const std::size_t at = first + t * unit.task.n_heads + i;
+      ops::attend_merge(ctx, s.split_out.row(at), d.rank, s.unit_rows * d.rank, s.split_max + at, s.split_sum + at, s.unit_rows,
+                        unit.n_parts);
+    }
+    project_out(ctx, d, w, unit.task, i, s.split_out.rows(first, unit.task.n_tokens * unit.task.n_heads), s);
+  });
 }
 
 }  // namespace
@@ -150,7 +211,7 @@ void attention_mla(const Context& ctx, const Config& config, const Rope& rope, c
                             static_cast<float>(kLoraNormEps));
       ctx.kernels->rope_interleaved(kv.row(t) + d.rank, d.rope, s.cos.row(t), s.sin.row(t), 1, d.rope);
       ctx.kernels->rope_interleaved(q.row(t) + d.nope, d.qk(), s.cos.row(t), s.sin.row(t), d.heads, d.rope);
-      ops::kv_store(ctx, cache.layout().type, cache.row(kv_layer, s.positions[t]), kv.row(t), d.rank + d.rope);
+      ops::kv_store(ctx, cache.layout().format(), cache.row(kv_layer, s.positions[t]), kv.row(t));
     }
   });
 
@@ -158,13 +219,15 @@ void attention_mla(const Context& ctx, const Config& config, const Rope& rope, c
     if (rows.mla_form != MlaForm::automatic) return rows.mla_form == MlaForm::expanded;
     return ctx.compute == Compute::fast && sequence.n_rows >= kMinExpandedRows;
   };
-  for_attention_tasks(ctx, rows, d.heads, d.heads, s, [&](const AttentionTask& task, float* floats) {
-    if (!expands(*task.sequence))
-      attend_absorbed(ctx, d, rope.attention_scale, w, task, kv_layer, floats, s);
-    else if (task.first_row == task.sequence->first_row)  // this head's other tiles are part of it
-      for (std::size_t head = task.first_head; head < task.first_head + task.n_heads; ++head)
-        attend_expanded(ctx, d, rope.attention_scale, w, *task.sequence, head, kv_layer, floats, s);
-  });
+  if (ctx.compute == Compute::fast) attend_split(ctx, d, rope.attention_scale, w, rows, expands, kv_layer, s);
+  else
+    for_attention_tasks(ctx, rows, d.heads, d.heads, s, [&](const AttentionTask& task, float* floats) {
+      if (!expands(*task.sequence))
+        attend_absorbed(ctx, d, rope.attention_scale, w, task, kv_layer, floats, s);
+      else if (task.first_row == task.sequence->first_row)  // this head's other tiles are part of it
+        for (std::size_t head = task.first_head; head < task.first_head + task.n_heads; ++head)
+          attend_expanded(ctx, d, rope.attention_scale, w, *task.sequence, head, kv_layer, floats, s);
+    });
   ops::matmul(ctx, s.block_out.rows(0, n), out, w.o_proj, w.o_proj_bias);
 }
 

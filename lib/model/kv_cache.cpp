@@ -6,8 +6,29 @@
 #include <new>
 
 #include "lib/base/format.h"
+#include "lib/model/config.h"
 
 namespace ponder::core {
+
+Result<KvLayout> KvLayout::create(const Config& config, DType type) {
+  KvLayout layout{static_cast<std::size_t>(config.num_hidden_layers), static_cast<std::size_t>(config.kv_row_elements()), type};
+  if (config.is_mla()) layout.latent_elements = static_cast<std::size_t>(config.kv_lora_rank);
+  switch (type) {
+    case DType::f32: case DType::f16: case DType::bf16: return layout;
+    case DType::f8_e4m3:
+      if (config.is_mla()) return layout;
+      return fail(Code::invalid_argument, "kv_type F8_E4M3: only latent caches have it (MLA), {} is none; want q8_0, for one",
+                  config.architecture_name);
+    case DType::q8_0: {
+      // A whole latent row is read at once, else the part of one head.
+      const std::int64_t part = config.is_mla() ? config.kv_row_elements() : config.head_dim;
+      if (part % static_cast<std::int64_t>(block_elements(type)) == 0) return layout;
+      return fail(Code::invalid_argument, "kv_type Q8_0: {} values per {}, want a multiple of {}", part,
+                  config.is_mla() ? "latent row" : "head", block_elements(type));
+    }
+    default: return fail(Code::invalid_argument, "kv_type: {}, want f32, f16, bf16, q8_0 or f8_e4m3", dtype_name(type));
+  }
+}
 
 Result<KvCache::BlockRef> KvCache::new_block(const KvLayout& layout) {
   PONDER_ASSIGN(Buffer memory, Buffer::allocate(layout.token_bytes() * kBlockTokens));

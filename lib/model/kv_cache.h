@@ -19,16 +19,24 @@
 #include "lib/base/buffer.h"
 #include "lib/base/dtype.h"
 #include "lib/base/status.h"
+#include "lib/ops/kv_rows.h"
 
 namespace ponder::core {
+
+struct Config;
 
 struct KvLayout {
   std::size_t n_layers = 0;      // cached layers, the MTP layer included when it is used
   std::size_t row_elements = 0;  // per token and layer
-  DType type = DType::f32;       // f32, f16 or bf16
+  DType type = DType::f32;       // f32, f16, bf16, q8_0, f8_e4m3 (latent caches): see KvFormat
+  std::size_t latent_elements = 0;  // the first of a row in latent caches: kv_lora_rank
 
-  std::size_t row_bytes() const { return core::row_bytes(type, row_elements); }
+  ops::KvFormat format() const { return {type, row_elements, latent_elements}; }
+  std::size_t row_bytes() const { return format().row_bytes(); }
   std::size_t token_bytes() const { return n_layers * row_bytes(); }
+
+  // The cache of a model; invalid_argument when its rows cannot be of this type.
+  static Result<KvLayout> create(const Config& config, DType type);
 };
 
 class KvCache {
@@ -40,6 +48,7 @@ class KvCache {
   const KvLayout& layout() const { return layout_; }
   std::size_t context_length() const { return context_length_; }
   std::size_t n_tokens() const { return n_tokens_; }  // committed tokens
+  std::size_t n_blocks() const { return blocks_.size(); }
   std::size_t reserved_bytes() const;
 
   // A second cache with the same content that shares all blocks; `context_length` may differ but not be below n_tokens.

@@ -10,17 +10,26 @@ namespace {
 
 std::size_t round_up(std::size_t n) { return (n + 15) / 16 * 16; }  // floats: whole cache lines
 
-// Floats of one attention task: its tile, and for the expanded form one block's keys and values of one head.
+std::size_t unit_rows_of(const Config& c, const ForwardOptions& options) {
+  const std::size_t most = c.is_mla() ? Scratch::kLatentUnitRows : Scratch::kUnitRows;
+  // A unit of a grouped model is at least one group of heads.
+  const auto heads = static_cast<std::size_t>(c.num_attention_heads);
+  const std::size_t group = c.is_mla() ? 1 : heads / static_cast<std::size_t>(c.num_key_value_heads);
+  return std::min(std::max(most, group), options.max_rows * heads);
+}
+
+// Floats of one attention task: its tile and blocks of keys and values, as f32; in the expanded form of one head.
 std::size_t lane_floats(const Config& c, const ForwardOptions& options) {
   const auto size = [](std::int64_t n) { return static_cast<std::size_t>(n); };
   const std::size_t tokens = std::min(Scratch::kTileTokens, options.max_rows);
-  const std::size_t rows = std::max(tokens, Scratch::kTileHeads);
+  const std::size_t rows = std::max({tokens, Scratch::kTileHeads, unit_rows_of(c, options)});
   const std::size_t key_dims = size(c.is_mla() ? c.kv_row_elements() : c.head_dim);
   const std::size_t value_dims = size(c.is_mla() ? c.kv_lora_rank : c.head_dim);
   std::size_t floats = rows * (round_up(key_dims) + round_up(value_dims) + KvCache::kBlockTokens) + 2 * round_up(rows);
+  floats += KvCache::kBlockTokens * (round_up(key_dims) + (c.is_mla() ? 0 : round_up(value_dims)));
   if (may_expand(c, options))
-    floats = std::max(floats, KvCache::kBlockTokens * round_up(size(c.qk_head_dim())) +
-                                  KvCache::kBlockTokens * round_up(size(c.v_head_dim)) +
+    floats = std::max(floats, 2 * KvCache::kBlockTokens * round_up(size(c.qk_head_dim())) +
+                                  2 * KvCache::kBlockTokens * round_up(size(c.v_head_dim)) +
                                   KvCache::kBlockTokens * round_up(key_dims) + tokens * KvCache::kBlockTokens +
                                   2 * round_up(options.max_rows));
   return round_up(floats);
@@ -81,6 +90,11 @@ std::size_t Scratch::lay_out(const Config& c, const ForwardOptions& options, std
     rope_dims = size(c.head_dim);
   }
   tensor(attention_lanes, std::min(kMaxLanes, rows * heads), lane_floats(c, options));
+  unit_rows = unit_rows_of(c, options);
+  if (c.is_mla()) tensor(split_queries, kSlots / 2 * unit_rows, size(c.kv_row_elements()));
+  tensor(split_out, kSlots * unit_rows, size(c.is_mla() ? c.kv_lora_rank : c.head_dim));
+  split_max = reinterpret_cast<float*>(take(kSlots * unit_rows * sizeof(float)));
+  split_sum = reinterpret_cast<float*>(take(kSlots * unit_rows * sizeof(float)));
   tensor(cos, rows, rope_dims / 2);
   tensor(sin, rows, rope_dims / 2);
   tensor(ffn_inner, rows, size(std::max(c.intermediate_size, c.n_shared_experts * c.moe_intermediate_size)));

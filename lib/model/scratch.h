@@ -17,6 +17,9 @@ struct Scratch {
   // Tokens of one attention task; a decode step has one token and up to kTileHeads heads in a task.
   static constexpr std::size_t kTileTokens = 32;
   static constexpr std::size_t kTileHeads = 4;
+  // Fast compute: query rows of one unit, and parts of units that are split along the context (attention_split.h).
+  static constexpr std::size_t kLatentUnitRows = 32, kUnitRows = 64;
+  static constexpr std::size_t kSlots = 64;
   static constexpr std::size_t kMaxLanes = 64;  // attention tasks at one time, each with its own part of attention_lanes
 
   Tensor residual, normed, block_out;      // [max_rows, hidden_size]
@@ -31,6 +34,10 @@ struct Scratch {
   std::int32_t* expert_first = nullptr;    // [n_routed_experts + 1]
   ops::Product* products = nullptr;        // [n_routed_experts + 1]
   Tensor attention_lanes;                  // [lanes, floats of one task]
+  Tensor split_queries;                    // [kSlots / 2 units, rows of one] latent queries
+  Tensor split_out;                        // [kSlots, rows of a unit], then their maxima and sums
+  float *split_max = nullptr, *split_sum = nullptr;
+  std::size_t unit_rows = 0;
   Tensor cos, sin;                         // [max_rows, rope dims / 2]
   Tensor concat;                           // [max_rows, 2 * hidden_size], MTP
   Tensor logits;                           // [max_logits_rows, vocab_size]

@@ -188,24 +188,6 @@ void kv_vecmat_serial(const Context& ctx, const Tensor& y, const Tensor& x, cons
                                 accumulate ? 1 : 0);
 }
 
-void kv_store(const Context& ctx, DType type, std::byte* row, const float* values, std::size_t n) {
-  if (type == DType::f16)
-    ctx.kernels->f32_to_f16(row, values, n);
-  else if (type == DType::bf16)
-    ctx.kernels->f32_to_bf16(row, values, n);
-  else
-    std::memcpy(row, values, n * sizeof(float));
-}
-
-void kv_load(const Context& ctx, DType type, float* values, const std::byte* row, std::size_t n) {
-  if (type == DType::f16)
-    ctx.kernels->f16_to_f32(values, row, n);
-  else if (type == DType::bf16)
-    ctx.kernels->bf16_to_f32(values, row, n);
-  else
-    std::memcpy(values, row, n * sizeof(float));
-}
-
 void rms_norm(const Context& ctx, const Tensor& y, const Tensor& x, const float* weight, double eps) {
   for_rows(ctx, x.n_rows, x.n_cols, [&](std::size_t first, std::size_t count) {
     ctx.kernels->rms_norm(y.row(first), y.stride, x.row(first), x.stride, weight, count, x.n_cols, static_cast<float>(eps));

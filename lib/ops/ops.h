@@ -33,8 +33,6 @@ Weight kv_rows(DType type, const std::byte* data, std::size_t n_rows, std::size_
 void kv_matmul_serial(const Context& ctx, const Tensor& y, const Tensor& x, const Weight& rows, std::size_t row_stride_bytes);
 void kv_vecmat_serial(const Context& ctx, const Tensor& y, const Tensor& x, const Weight& rows,
                       std::size_t row_stride_bytes, bool accumulate);
-void kv_store(const Context& ctx, DType type, std::byte* row, const float* values, std::size_t n);
-void kv_load(const Context& ctx, DType type, float* values, const std::byte* row, std::size_t n);
 
 void rms_norm(const Context& ctx, const Tensor& y, const Tensor& x, const float* weight, double eps);
 void add(const Context& ctx, const Tensor& y, const Tensor& x);  // y += x

@@ -22,8 +22,6 @@ Status resolve(const Config& config, SessionParams& params) {
     return fail(Code::invalid_argument, "prefill_chunk: {}, want at most 65536", params.prefill_chunk);
   if (params.prefill_chunk == 0) params.prefill_chunk = 256;
   params.prefill_chunk = std::min(params.prefill_chunk, params.context_length);
-  if (params.kv_type != DType::f32 && params.kv_type != DType::f16 && params.kv_type != DType::bf16)
-    return fail(Code::invalid_argument, "kv_type: {}, want f32, f16 or bf16", dtype_name(params.kv_type));
   if (params.n_threads < 0) return fail(Code::invalid_argument, "n_threads: {}, want 0 or more", params.n_threads);
   return {};
 }
@@ -40,10 +38,10 @@ ForwardOptions forward_options(const SessionParams& params) {
 Result<SessionPlan> Session::plan(const Config& config, const SessionParams& params) {
   SessionPlan plan{params};
   PONDER_TRY(resolve(config, plan.params));
-  const KvLayout layout{static_cast<std::size_t>(config.num_hidden_layers),
-                        static_cast<std::size_t>(config.kv_row_elements()), plan.params.kv_type};
+  PONDER_ASSIGN(const KvLayout layout, KvLayout::create(config, plan.params.kv_type));
   constexpr std::size_t kBlock = KvCache::kBlockTokens;
   const std::size_t n_blocks = (plan.params.context_length + kBlock - 1) / kBlock;
+  plan.kv_token_bytes = static_cast<std::int64_t>(layout.token_bytes());
   plan.kv_bytes = static_cast<std::int64_t>(n_blocks * kBlock * layout.token_bytes());
   plan.scratch_bytes = static_cast<std::int64_t>(Forward::scratch_bytes(config, forward_options(plan.params)));
   return plan;
@@ -64,8 +62,7 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Runtime> 
   st.ctx = {&st.runtime->kernels, st.runtime->pool.get(), params.n_threads, params.compute, &st.cancel,
             st.runtime->onednn.get()};
   const Config& config = st.model->config();
-  const KvLayout layout{static_cast<std::size_t>(config.num_hidden_layers),
-                        static_cast<std::size_t>(config.kv_row_elements()), st.params.kv_type};
+  PONDER_ASSIGN(const KvLayout layout, KvLayout::create(config, st.params.kv_type));
   PONDER_ASSIGN(st.kv, KvCache::create(layout, st.params.context_length));
   PONDER_ASSIGN(st.forward, Forward::create(*st.model, st.ctx, forward_options(st.params)));
   const Tokenizer* tokenizer = st.model->tokenizer().get();

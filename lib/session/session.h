@@ -28,7 +28,7 @@ struct SessionParams {
   std::size_t context_length = 0;   // 0: min(model maximum, 4096)
   std::size_t prefill_chunk = 0;    // tokens per forward pass; 0: 256
   Compute compute = Compute::exact;
-  DType kv_type = DType::f32;       // f32, f16, bf16
+  DType kv_type = DType::f32;       // f32, f16, bf16, q8_0; f8_e4m3 (latent caches): see KvFormat
   int n_threads = 0;                // 0: all of the runtime's pool
   bool defer_prefill = false;       // prompts only set the tokens; next() and step() compute them
 };
@@ -83,6 +83,7 @@ struct Runtime {
 struct SessionPlan {
   SessionParams params;  // resolved: nothing is 0 but n_threads
   std::int64_t kv_bytes = 0, scratch_bytes = 0;
+  std::int64_t kv_token_bytes = 0;  // of one token in all layers
 };
 
 // What evaluate() hands out: "logits" [n, vocab_size], "hidden.N", "moe.N.ids", ...; false stops.

@@ -45,6 +45,7 @@ std::vector<float> logits(const Model& model, const std::vector<TokenId>& ids, c
   if (way.bf16_dots) {
     table.matmul_bf16_fast = kernels::pick(kernels::matmul_bf16_fast_impls(), kernels::highest_isa());
     table.matmul_fp8_fast = kernels::pick(kernels::matmul_fp8_fast_impls(), kernels::highest_isa());
+    table.attend_bf16_dots = kernels::pick(kernels::attend_bf16_dots_impls(), kernels::highest_isa());
   }
   Context ctx;
   ctx.kernels = &table;

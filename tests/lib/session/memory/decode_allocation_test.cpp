@@ -103,6 +103,15 @@ TEST_CASE("decode allocation: none, greedy") {
   }
 }
 
+TEST_CASE("decode allocation: none with a small cache type") {
+  for (Compute compute : {Compute::exact, Compute::fast})
+    for (DType type : {DType::q8_0, DType::f8_e4m3}) {
+      auto session = prompted({}, {.compute = compute, .kv_type = type});
+      read_reply(*session, 2);
+      check_rest(*session, 10);
+    }
+}
+
 TEST_CASE("decode allocation: none with every sampler, stop strings and top logprobs") {
   auto session = prompted(full_chain());
   read_reply(*session, 2);

@@ -25,7 +25,7 @@ Status isa_cap(const char* name, Isa& cap) {
   cap = kernels::highest_isa();
   if (!name) return {};
   if (!kernels::isa_from_name(name, cap))
-    return core::fail(Code::invalid_argument, "{} is '{}', want ref, avx2, avx512, avx512bf16 or neon", origin, name);
+    return core::fail(Code::invalid_argument, "{} is '{}', want ref, avx2, avx512, avx512vnni, avx512bf16 or neon", origin, name);
   // Levels of one kind of CPU are a ladder, and a cap above what this one has is fine; the other kind's is a mistake.
 #if defined(__aarch64__)
   const bool other = cap != Isa::ref && cap != Isa::neon;

@@ -2,7 +2,7 @@
 # <op>_ref.cpp; per ISA <op>_<isa>.cpp with that ISA's flags, where the processor has it. Every ISA file is an object
 # file of its own without exceptions, RTTI and thread-safe statics; tests/abi looks for weak symbols in them.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
-  set(PONDER_ISAS avx2 avx512 avx512bf16)
+  set(PONDER_ISAS avx2 avx512 avx512vnni avx512bf16)
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64|ARM64)$")
   set(PONDER_ISAS neon)
 else()
@@ -10,12 +10,13 @@ else()
 endif()
 set(ponder_flags_avx2 -mavx2 -mfma -mf16c -mbmi2)
 set(ponder_flags_avx512 ${ponder_flags_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512)
-set(ponder_flags_avx512bf16 ${ponder_flags_avx512} -mavx512vnni -mavx512bf16)
+set(ponder_flags_avx512vnni ${ponder_flags_avx512} -mavx512vnni)
+set(ponder_flags_avx512bf16 ${ponder_flags_avx512vnni} -mavx512bf16)
 set(ponder_flags_neon)
 
 # Those of them that kernels are written for.
 set(PONDER_KERNEL_ISAS)
-foreach(isa avx2 avx512 avx512bf16)
+foreach(isa avx2 avx512 avx512vnni avx512bf16)
   if(isa IN_LIST PONDER_ISAS)
     list(APPEND PONDER_KERNEL_ISAS ${isa})
   endif()

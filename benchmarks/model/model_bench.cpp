@@ -91,7 +91,7 @@ class Runner {
   Runner(const Options& o, const Model& model, const Context& ctx)
       : o_(o),
         vocab_size_(static_cast<std::uint64_t>(model.config().vocab_size)),
-        forward_(must(Forward::create(model, ctx, {.max_rows = std::max(o.chunk, o.batch), .max_logits_rows = o.batch}))) {
+        forward_(must(Forward::create(model, ctx, {.max_rows = std::max(o.chunk, o.batch), .max_logits_rows = o.batch, .int8_rows = o.compute == "fast"}))) {
     const Config& c = model.config();
     layout_ = must(KvLayout::create(c, bench::dtype_of(o.kv)));
     for (std::size_t i = 0; i < o.batch; ++i)

@@ -27,7 +27,7 @@ bool is_terminal(int fd) {
 void add_model_options(CLI::App& app, ModelOptions& options) {
   app.add_option("-m,--model", options.model, "Checkpoint folder, GGUF file, or the name of a model on this machine (ponder list); without it the embedded default model");
   app.add_option("-t,--threads", options.threads, "Compute threads (default: one per core)")->check(CLI::Range(0, 4096));
-  app.add_option("--max-isa", options.isa, "Highest instruction set: ref, avx2, avx512, avx512bf16, neon");
+  app.add_option("--max-isa", options.isa, "Highest instruction set: ref, avx2, avx512, avx512vnni, avx512bf16, neon");
   app.add_option("--weight-type", options.weight_type, "Convert the weights in memory while loading: q8_0, q4_k_m, ... (the types of quantize)");
 }
 

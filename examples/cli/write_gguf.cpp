@@ -48,7 +48,7 @@ void add_quantize(CLI::App& app) {
                       "iq4_nl, q5_1, q5_0, q4_1, q4_0, bf16, f16, f32");
   command->add_option("--imatrix", options->quantize.imatrix, "Importance matrix, a GGUF file of llama.cpp's imatrix");
   command->add_option("-t,--threads", options->threads, "Compute threads (default: one per core)")->check(CLI::Range(0, 4096));
-  command->add_option("--max-isa", options->isa, "Highest instruction set: ref, avx2, avx512, avx512bf16, neon");
+  command->add_option("--max-isa", options->isa, "Highest instruction set: ref, avx2, avx512, avx512vnni, avx512bf16, neon");
   command->add_flag("--json", options->json, "The report as one JSON object");
   command->callback([options] {
     options->quantize.runtime = unwrap(ponder::Runtime::create({.n_threads = options->threads, .max_isa = options->isa}));

@@ -117,7 +117,7 @@ typedef void(PONDER_CALL* ponder_thread_fn)(void* user_data, int32_t index);
 typedef struct ponder_runtime_params {
   uint32_t struct_size;
   int32_t n_threads;          /* compute threads, the calling one included; 0: one per available core */
-  const char* max_isa;        /* "ref", "avx2", "avx512", "avx512bf16" or "neon": no kernel above it is used.
+  const char* max_isa;        /* "ref", "avx2", "avx512", "avx512vnni", "avx512bf16" or "neon": no kernel above it is used.
                                  NULL: PONDER_MAX_ISA of the environment, else the best that the CPU has */
   ponder_log_fn log;          /* NULL: messages are dropped. Called as long as the runtime or anything made with it lives */
   void* log_user_data;

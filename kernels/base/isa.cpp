@@ -5,7 +5,7 @@
 namespace ponder::kernels {
 
 namespace {
-constexpr Isa kAll[] = {Isa::ref, Isa::avx2, Isa::avx512, Isa::avx512bf16, Isa::neon};
+constexpr Isa kAll[] = {Isa::ref, Isa::avx2, Isa::avx512, Isa::avx512vnni, Isa::avx512bf16, Isa::neon};
 }
 
 const char* isa_name(Isa isa) {
@@ -13,6 +13,7 @@ const char* isa_name(Isa isa) {
     case Isa::ref: return "ref";
     case Isa::avx2: return "avx2";
     case Isa::avx512: return "avx512";
+    case Isa::avx512vnni: return "avx512vnni";
     case Isa::avx512bf16: return "avx512bf16";
     case Isa::neon: return "neon";
   }
@@ -38,8 +39,8 @@ bool isa_supported(Isa isa) {
     case Isa::avx512:
       return isa_supported(Isa::avx2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-    case Isa::avx512bf16:
-      return isa_supported(Isa::avx512) && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16");
+    case Isa::avx512vnni: return isa_supported(Isa::avx512) && __builtin_cpu_supports("avx512vnni");
+    case Isa::avx512bf16: return isa_supported(Isa::avx512vnni) && __builtin_cpu_supports("avx512bf16");
     default: return false;
   }
 #elif defined(__aarch64__)

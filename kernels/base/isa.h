@@ -4,9 +4,9 @@
 namespace ponder::kernels {
 
 // Ordered within one architecture: a level includes all below it. `neon` stands alone (arm64).
-enum class Isa : int { ref = 0, avx2 = 1, avx512 = 2, avx512bf16 = 3, neon = 100 };
+enum class Isa : int { ref = 0, avx2 = 1, avx512 = 2, avx512vnni = 3, avx512bf16 = 4, neon = 100 };
 
-const char* isa_name(Isa isa);                 // "ref", "avx2", "avx512", "avx512bf16", "neon"
+const char* isa_name(Isa isa);                 // "ref", "avx2", "avx512", "avx512vnni", "avx512bf16", "neon"
 bool isa_from_name(const char* name, Isa& out);  // false for an unknown name; out untouched
 
 // True when the CPU and OS support it. avx2 also means FMA, F16C and BMI2; avx512 means F, BW, DQ and VL.

@@ -16,6 +16,7 @@
 #include "kernels/matmul_f16/matmul_f16.h"
 #include "kernels/matmul_f32/matmul_f32.h"
 #include "kernels/matmul_fp8/matmul_fp8.h"
+#include "kernels/matmul_int8/matmul_int8.h"
 #include "kernels/q2_k/q2_k.h"
 #include "kernels/q3_k/q3_k.h"
 #include "kernels/q4_0/q4_0.h"
@@ -29,6 +30,7 @@
 #include "kernels/quantize/quantize.h"
 #include "kernels/rms_norm/rms_norm.h"
 #include "kernels/rope/rope.h"
+#include "kernels/row_to_int8/row_to_int8.h"
 #include "kernels/softmax/softmax.h"
 #include "kernels/swiglu/swiglu.h"
 #include "kernels/vecmat_bf16/vecmat_bf16.h"
@@ -48,6 +50,8 @@ struct Table {
   BlockKernels iq4_nl, iq4_xs, iq3_xxs, iq3_s, iq2_xxs, iq2_xs, iq2_s, iq1_s, iq1_m;
   AttendFn *attend_f32, *attend_f16, *attend_bf16;
   AttendFn* attend_bf16_dots;  // null where bf16 dot products are not fast
+  RowToInt8Fn* row_to_int8;
+  MatmulInt8Fn* matmul_int8;  // null where the block types have no int8 kernels
   const Quantizers* quantize;
   RmsNormFn* rms_norm;
   RopeFn *rope_interleaved, *rope_half;

@@ -2,7 +2,7 @@
 //   d f16; 32 bytes: the low eight bits of the numbers of eight weights each in the code book; 32 bytes of signs;
 //   eight bytes: the two high bits of four numbers each; eight bytes: scales of 16 weights each, four bits. W = d
 //   (scale + 1/2) / 4 (+-) book.
-// Contracts: convert.h, matmul_f32.h, vecmat_f32.h; rows are whole blocks, and so n and n_in.
+// Contracts: convert.h, matmul_f32.h, vecmat_f32.h, int8_panel.h; rows are whole blocks, and so n and n_in.
 #pragma once
 
 #include "kernels/base/block_kernels.h"
@@ -12,9 +12,11 @@ namespace ponder::kernels {
 ToF32Fn iq2_s_to_f32_ref, iq2_s_to_f32_avx2, iq2_s_to_f32_avx512;
 MatmulFn matmul_iq2_s_ref, matmul_iq2_s_avx2, matmul_iq2_s_avx512;
 VecmatFn vecmat_iq2_s_ref, vecmat_iq2_s_avx2, vecmat_iq2_s_avx512;
+extern const Int8Kernels iq2_s_int8_avx512vnni;
 
 ImplList<ToF32Fn> iq2_s_to_f32_impls();
 ImplList<MatmulFn> matmul_iq2_s_impls();
 ImplList<VecmatFn> vecmat_iq2_s_impls();
+ImplList<const Int8Kernels> iq2_s_int8_impls();
 
 }  // namespace ponder::kernels

@@ -38,4 +38,13 @@ ImplList<VecmatFn> vecmat_q2_k_impls() {
   return {list, sizeof list / sizeof list[0]};
 }
 
+ImplList<const Int8Kernels> q2_k_int8_impls() {
+#ifdef PONDER_HAVE_AVX512VNNI
+  static constexpr Impl<const Int8Kernels> list[] = {{Isa::avx512vnni, &q2_k_int8_avx512vnni}};
+  return {list, sizeof list / sizeof list[0]};
+#else
+  return {nullptr, 0};
+#endif
+}
+
 }  // namespace ponder::kernels

@@ -1,7 +1,7 @@
 // Q5_1, a block type of GGUF (ggml-common.h): 32 weights in 24 bytes, little endian.
 //   d, m f16; h u32, bit i the highest of q[i]; 16 bytes: the low four bits of q[i] in the low nibble of byte i,
 //   those of q[i + 16] in the high one. W[i] = d q[i] + m.
-// Contracts: convert.h, matmul_f32.h, vecmat_f32.h; rows are whole blocks, and so n and n_in.
+// Contracts: convert.h, matmul_f32.h, vecmat_f32.h, int8_panel.h; rows are whole blocks, and so n and n_in.
 #pragma once
 
 #include "kernels/base/block_kernels.h"
@@ -11,9 +11,11 @@ namespace ponder::kernels {
 ToF32Fn q5_1_to_f32_ref, q5_1_to_f32_avx2, q5_1_to_f32_avx512;
 MatmulFn matmul_q5_1_ref, matmul_q5_1_avx2, matmul_q5_1_avx512;
 VecmatFn vecmat_q5_1_ref, vecmat_q5_1_avx2, vecmat_q5_1_avx512;
+extern const Int8Kernels q5_1_int8_avx512vnni;
 
 ImplList<ToF32Fn> q5_1_to_f32_impls();
 ImplList<MatmulFn> matmul_q5_1_impls();
 ImplList<VecmatFn> vecmat_q5_1_impls();
+ImplList<const Int8Kernels> q5_1_int8_impls();
 
 }  // namespace ponder::kernels

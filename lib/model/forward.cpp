@@ -51,6 +51,8 @@ Result<Forward> Forward::create(const Model& model, const Context& ctx, const Fo
   st.options = options;
   st.rope = Rope::create(model.config());
   PONDER_ASSIGN(st.s, Scratch::create(model.config(), options));
+  st.ctx.int8_units = st.s.int8_units;
+  st.ctx.n_int8_units = st.s.n_int8_units;
   st.sequences.reserve(options.max_rows);
   st.logits_rows.reserve(options.max_logits_rows);
   return forward;

@@ -44,6 +44,7 @@ enum class MlaForm { automatic, absorbed, expanded };
 struct ForwardOptions {
   std::size_t max_rows = 512;        // rows of one pass (the prefill chunk)
   std::size_t max_logits_rows = 1;   // rows of logits kept
+  bool int8_rows = false;            // room for activations as int8: quantised weights in fast compute use it
   MlaForm mla_form = MlaForm::automatic;  // automatic: absorbed in exact compute; fast expands for long chunks
 };
 

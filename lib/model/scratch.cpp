@@ -35,6 +35,19 @@ std::size_t lane_floats(const Config& c, const ForwardOptions& options) {
   return round_up(floats);
 }
 
+// Of the activations that meet weights in one region of the pass, the most.
+std::size_t int8_units_of_pass(const Config& c, const ForwardOptions& options, std::size_t wave) {
+  const auto units = [](std::int64_t n) { return kernels::int8_units(static_cast<std::size_t>(n)); };
+  const std::size_t rows = options.max_rows;
+  const std::size_t attention = units(c.num_attention_heads * (c.is_mla() ? c.v_head_dim : c.head_dim));
+  const std::size_t next = c.num_nextn_predict_layers > 0 ? units(2 * c.hidden_size) : 0;
+  std::size_t most = rows * std::max({units(c.hidden_size), units(c.q_lora_rank), attention, units(c.intermediate_size), next});
+  if (c.n_routed_experts > 0)
+    most = std::max({most, (rows + wave) * units(c.hidden_size),
+                     rows * units(c.n_shared_experts * c.moe_intermediate_size) + wave * units(c.moe_intermediate_size)});
+  return std::max(most, options.max_logits_rows * units(c.hidden_size));
+}
+
 }  // namespace
 
 bool may_expand(const Config& config, const ForwardOptions& options) {
@@ -98,10 +111,11 @@ std::size_t Scratch::lay_out(const Config& c, const ForwardOptions& options, std
   tensor(cos, rows, rope_dims / 2);
   tensor(sin, rows, rope_dims / 2);
   tensor(ffn_inner, rows, size(std::max(c.intermediate_size, c.n_shared_experts * c.moe_intermediate_size)));
+  std::size_t wave = 0;
   if (c.n_routed_experts > 0) {
     const std::size_t top_k = size(c.num_experts_per_tok), n_experts = size(c.n_routed_experts);
     // A wave holds any one expert's tokens, and all slots of a few tokens at once: a batched decode step is one wave.
-    const std::size_t wave = std::max(rows, std::min<std::size_t>(rows, 8) * top_k);
+    wave = std::max(rows, std::min<std::size_t>(rows, 8) * top_k);
     tensor(router_scores, rows, n_experts);
     tensor(expert_in, wave, hidden);
     tensor(expert_out, wave, hidden);
@@ -117,6 +131,10 @@ std::size_t Scratch::lay_out(const Config& c, const ForwardOptions& options, std
   }
   if (c.num_nextn_predict_layers > 0) tensor(concat, rows, 2 * hidden);
   tensor(logits, options.max_logits_rows, size(c.vocab_size));
+  if (options.int8_rows) {
+    n_int8_units = int8_units_of_pass(c, options, wave);
+    int8_units = reinterpret_cast<kernels::Int8Unit*>(take(n_int8_units * sizeof(kernels::Int8Unit)));
+  }
   positions = reinterpret_cast<std::size_t*>(take(rows * sizeof(std::size_t)));
   sequence_of = reinterpret_cast<std::int32_t*>(take(rows * sizeof(std::int32_t)));
   return used;

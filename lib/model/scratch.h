@@ -41,6 +41,8 @@ struct Scratch {
   Tensor cos, sin;                         // [max_rows, rope dims / 2]
   Tensor concat;                           // [max_rows, 2 * hidden_size], MTP
   Tensor logits;                           // [max_logits_rows, vocab_size]
+  kernels::Int8Unit* int8_units = nullptr;  // the activations of any one parallel region
+  std::size_t n_int8_units = 0;
   std::size_t* positions = nullptr;        // [max_rows]
   std::int32_t* sequence_of = nullptr;     // [max_rows]: index into the batch's sequences
 

@@ -36,6 +36,10 @@ struct Context {
   const std::atomic<bool>* cancel = nullptr;
   const ops::Onednn* onednn = nullptr;  // fast compute: takes large products with bf16 weights where it is not null
 
+  // Fast compute: room for the activations of a region as int8 (lib/ops/int8_rows.h); of the pass that uses the context.
+  kernels::Int8Unit* int8_units = nullptr;
+  std::size_t n_int8_units = 0;
+
   ProductObserver* observer = nullptr;
 
   bool cancelled() const { return cancel && cancel->load(std::memory_order_relaxed); }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "lib/ops/int8_rows.h"
+
 namespace ponder::core::ops {
 
 namespace {
@@ -19,7 +21,8 @@ constexpr std::size_t kFastRowsPerTask = 128;
 // thread of Sapphire Rapids); with 4, fp8 is slower by a quarter.
 constexpr std::size_t kFastTokens = 8;
 constexpr std::size_t kOnednnTokens = 32;  // below, setting up a product costs more than it saves
-constexpr std::size_t kUpTileFloats = 96 * 64;  // on the stack: the up product of one gated tile
+constexpr std::size_t kInt8TokensPerTask = 256;  // share a panel, which costs as much as some 25 tokens of it
+constexpr std::size_t kUpTileFloats = 256 * 32;  // on the stack: the up product of one gated tile
 
 struct Split {
   std::size_t rows, tokens;          // of one task
@@ -30,7 +33,8 @@ kernels::WeightMatrix view(const Weight& w, std::size_t row_stride_bytes) {
   return {w.data + w.first_row * row_stride_bytes, row_stride_bytes, w.scale_inv, w.n_scale_cols(), w.first_row};
 }
 
-// Null for types that are no GGUF blocks.
+}  // namespace
+
 const kernels::BlockKernels* block_kernels(const Context& ctx, DType type) {
   const kernels::Table& t = *ctx.kernels;
   switch (type) {
@@ -56,6 +60,9 @@ const kernels::BlockKernels* block_kernels(const Context& ctx, DType type) {
     default: return nullptr;
   }
 }
+
+namespace {
+
 kernels::MatmulFn* matmul_kernel(const Context& ctx, DType type) {
   if (const kernels::BlockKernels* block = block_kernels(ctx, type)) return block->matmul;
   switch (type) {
@@ -85,19 +92,22 @@ kernels::VecmatFn* vecmat_kernel(const Context& ctx, DType type) {
 
 // By shape, type and compute alone: neither the number of threads nor the other products of the region matter.
 Split split(const Context& ctx, const Product& p) {
-  const bool fast = fast_kernel(ctx, p.w->type, p.x.n_rows) || onednn_takes(ctx, p.w->type, p.x.n_rows);
-  const std::size_t max_tokens = fast ? kFastTokensPerTask : kTokensPerTask;
+  const bool panels = p.int8 && p.x.n_rows >= kInt8PanelTokens;
+  const bool fast = panels || fast_kernel(ctx, p.w->type, p.x.n_rows) || onednn_takes(ctx, p.w->type, p.x.n_rows);
+  const std::size_t max_tokens = panels ? kInt8TokensPerTask : fast ? kFastTokensPerTask : kTokensPerTask;
   Split s;
   s.rows = std::max(kTaskWeightBytes / std::max<std::size_t>(p.w->row_stride_bytes(), 1), fast ? kFastRowsPerTask : kMinRowsPerTask);
-  s.rows = std::min((s.rows + 7) / 8 * 8, p.w->n_out);
+  s.rows = std::min((s.rows + 31) / 32 * 32, p.w->n_out);
   s.token_tasks = (p.x.n_rows + max_tokens - 1) / max_tokens;
   s.tokens = fast ? (p.x.n_rows + s.token_tasks - 1) / s.token_tasks : std::min(max_tokens, p.x.n_rows);
   s.row_tasks = (p.w->n_out + s.rows - 1) / s.rows;
   return s;
 }
 
-// y, x: the tokens of this task; rows [row, row_end) of the weights.
-void run_tile(const Context& ctx, const Product& p, const Tensor& y, const Tensor& x, std::size_t row, std::size_t row_end) {
+// Tokens [first, first + count) and rows [row, row_end) of the weights.
+void run_tile(const Context& ctx, const Product& p, std::size_t first_token, std::size_t n_tokens, std::size_t row,
+              std::size_t row_end) {
+  const Tensor y = p.y.rows(first_token, n_tokens), x = p.x.rows(first_token, n_tokens);
   const auto kernel_of = [&](DType type) {
     // The whole product decides, so that a token's bits do not depend on how its product was split.
     kernels::MatmulFn* fast = fast_kernel(ctx, type, p.x.n_rows);
@@ -105,6 +115,16 @@ void run_tile(const Context& ctx, const Product& p, const Tensor& y, const Tenso
   };
   const auto multiply = [&](float* out, std::size_t out_stride, const Weight& rows) {
     const kernels::WeightMatrix matrix = view(rows, rows.row_stride_bytes());
+    if (p.int8) {
+      const kernels::Int8Kernels& int8 = *block_kernels(ctx, rows.type)->int8;
+      const std::size_t n_units = kernels::int8_units(rows.n_in);
+      if (p.x.n_rows < kInt8PanelTokens)
+        int8.dot(out, out_stride, p.int8 + first_token * n_units, n_units, &matrix, n_tokens, 0, rows.n_out, rows.n_in);
+      else
+        ctx.kernels->matmul_int8(out, out_stride, p.int8 + first_token, p.x.n_rows, &matrix, int8.fill, n_tokens, 0,
+                                 rows.n_out, rows.n_in);
+      return;
+    }
     if (onednn_takes(ctx, rows.type, p.x.n_rows) &&
         ctx.onednn->table->matmul_bf16(out, out_stride, x.data, x.stride, matrix.data, matrix.row_stride_bytes, x.n_rows,
                                        rows.n_out, rows.n_in) == 0)
@@ -116,7 +136,7 @@ void run_tile(const Context& ctx, const Product& p, const Tensor& y, const Tenso
     for (std::size_t t = 0; t < x.n_rows; ++t) ctx.kernels->add(y.row(t) + row, p.bias + row, row_end - row);
   if (!p.up) return;
   float up[kUpTileFloats];
-  const std::size_t step = std::max<std::size_t>(kUpTileFloats / x.n_rows / 8 * 8, 8);
+  const std::size_t step = std::max<std::size_t>(kUpTileFloats / x.n_rows / 32 * 32, 32);
   for (std::size_t first = row; first < row_end; first += step) {
     const std::size_t count = std::min(step, row_end - first);
     multiply(up, count, p.up->rows(first, count));
@@ -128,6 +148,7 @@ void run_tile(const Context& ctx, const Product& p, const Tensor& y, const Tenso
 }  // namespace
 
 void matmul_all(const Context& ctx, std::span<Product> products) {
+  quantize_rows(ctx, products);
   std::size_t n_tasks = 0;
   for (Product& p : products) {
     p.first_task = n_tasks;
@@ -149,7 +170,7 @@ void matmul_all(const Context& ctx, std::span<Product> products) {
         const Split s = split(ctx, p);
         const std::size_t local = task - p.first_task, row = local / s.token_tasks * s.rows;
         const std::size_t first = local % s.token_tasks * s.tokens, count = std::min(s.tokens, p.x.n_rows - first);
-        run_tile(ctx, p, p.y.rows(first, count), p.x.rows(first, count), row, std::min(row + s.rows, p.w->n_out));
+        run_tile(ctx, p, first, count, row, std::min(row + s.rows, p.w->n_out));
       },
       ctx.max_threads);
 }

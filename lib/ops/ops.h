@@ -19,7 +19,10 @@ struct Product {
   const Weight* w = nullptr;
   const Weight* up = nullptr;    // not null: y = silu(x W^T) * (x Up^T); `up` has the shape of `w`, bias is not used
   const float* bias = nullptr;   // [w->n_out]
-  std::size_t first_task = 0;    // set by matmul_all
+  // Set by matmul_all:
+  std::size_t first_task = 0;
+  kernels::Int8Unit* int8 = nullptr;                // x, see int8_rows.h
+  std::size_t first_int8_row = 0, n_int8_rows = 0;  // of the region's rows that are made
 };
 // Products are independent: no y may overlap another product's y or x.
 void matmul_all(const Context& ctx, std::span<Product> products);

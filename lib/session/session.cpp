@@ -30,6 +30,7 @@ ForwardOptions forward_options(const SessionParams& params) {
   ForwardOptions options;
   options.max_rows = std::max(params.prefill_chunk, kMaxLogitsRows);
   options.max_logits_rows = kMaxLogitsRows;
+  options.int8_rows = params.compute == Compute::fast;
   return options;
 }
 
@@ -145,6 +146,7 @@ Result<std::vector<float>> Session::prompt_logprobs() {
   std::vector<float> out(n, 0.0f);
   ForwardOptions options;
   options.max_rows = options.max_logits_rows = std::min<std::size_t>(n, 64);
+  options.int8_rows = st.params.compute == Compute::fast;
   PONDER_ASSIGN(Forward forward, Forward::create(*st.model, st.ctx, options));
   PONDER_ASSIGN(KvCache kv, KvCache::create(st.kv.layout(), n));
   std::vector<std::size_t> rows(options.max_rows);

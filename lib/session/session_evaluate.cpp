@@ -74,6 +74,7 @@ Status Session::evaluate(std::span<const TokenId> ids, std::span<const TokenId> 
   ForwardOptions forward_options;
   forward_options.max_rows = std::min(ids.size(), st.params.prefill_chunk);
   forward_options.max_logits_rows = options.last_only ? 1 : forward_options.max_rows;
+  forward_options.int8_rows = st.params.compute == Compute::fast;
   PONDER_ASSIGN(Forward forward, Forward::create(*st.model, st.ctx, forward_options));
   PONDER_ASSIGN(KvCache kv, KvCache::create(st.kv.layout(), ids.size()));
   KvCache mtp_kv;

@@ -61,7 +61,7 @@ TEST_CASE("golden: every ISA and both forms of MLA, in chunks that cross block b
     const Fixture f = load(name);
     const auto ids = values<TokenId>(f, "prompt.3.ids");
     const auto want = values<float>(f, "prompt.3.logits_last");
-    for (const Isa isa : {Isa::ref, Isa::avx2, Isa::avx512, Isa::avx512bf16})
+    for (const Isa isa : {Isa::ref, Isa::avx2, Isa::avx512, Isa::avx512vnni, Isa::avx512bf16})
       for (const MlaForm form : {MlaForm::absorbed, MlaForm::expanded}) {
         if (!ponder::kernels::isa_supported(isa) || isa > test_isa()) continue;
         if (!f.model->config().is_mla() && form == MlaForm::expanded) continue;

@@ -240,7 +240,7 @@ TEST_CASE("GGUF: MLA and experts in block types compute what their dequantised f
       for (const float x : want) size = std::max(size, std::abs(double{x}));
       CHECK(size > 0.1);
       CHECK(size < 1000);
-      for (const Isa isa : {Isa::ref, Isa::avx2, Isa::avx512, Isa::avx512bf16}) {
+      for (const Isa isa : {Isa::ref, Isa::avx2, Isa::avx512, Isa::avx512vnni, Isa::avx512bf16}) {
         if (!ponder::kernels::isa_supported(isa) || isa > test_isa()) continue;
         for (const MlaForm form : {MlaForm::absorbed, MlaForm::expanded})
           CHECK(worst_of(logits(*quantised, form, Compute::exact, isa), want) <= 2e-4);

@@ -31,7 +31,7 @@ TEST_CASE("golden GGUF: logits of every prompt at every position, every ISA, bot
     CAPTURE(twin.gguf);
     const Fixture f = load(std::string("gguf/") + twin.gguf, twin.golden, twin.tolerance);
     CHECK(f.model->load_report().warnings.empty());
-    for (const Isa isa : {Isa::ref, Isa::avx2, Isa::avx512, Isa::avx512bf16})
+    for (const Isa isa : {Isa::ref, Isa::avx2, Isa::avx512, Isa::avx512vnni, Isa::avx512bf16})
       for (const MlaForm form : {MlaForm::absorbed, MlaForm::expanded}) {
         if (!ponder::kernels::isa_supported(isa) || isa > test_isa()) continue;
         if (!f.model->config().is_mla() && form == MlaForm::expanded) continue;

@@ -7,7 +7,7 @@
 using namespace ponder::kernels;
 
 TEST_CASE("isa: names and levels belong together, unknown names are refused") {
-  for (Isa isa : {Isa::ref, Isa::avx2, Isa::avx512, Isa::avx512bf16, Isa::neon}) {
+  for (Isa isa : {Isa::ref, Isa::avx2, Isa::avx512, Isa::avx512vnni, Isa::avx512bf16, Isa::neon}) {
     Isa found = Isa::ref;
     CHECK(isa_from_name(isa_name(isa), found));
     CHECK(found == isa);
@@ -19,7 +19,7 @@ TEST_CASE("isa: names and levels belong together, unknown names are refused") {
 }
 
 TEST_CASE("isa: the best level is supported and not above the cap") {
-  for (Isa cap : {Isa::ref, Isa::avx2, Isa::avx512, Isa::avx512bf16}) {
+  for (Isa cap : {Isa::ref, Isa::avx2, Isa::avx512, Isa::avx512vnni, Isa::avx512bf16}) {
     CHECK(best_isa(cap) <= cap);
     CHECK(isa_supported(best_isa(cap)));
   }

@@ -1,0 +1,187 @@
+// Dots of quantised weights with int8 activations (AVX-512 VNNI), after block_simd.inl.h. A Bytes type gives 256 weights:
+//   static constexpr std::size_t kElements, kBytes;  // of one block; 256 / kElements blocks make a unit
+//   static constexpr int kZero, kLow, kHigh;         // W = scale (q - kZero) - minimum, kLow <= q - kZero <= kHigh
+//   static constexpr bool kHasMinimum;
+//   static constexpr int kGroup;                     // weights with the same scale and minimum: 16 or 32
+//   static void unpack(const unsigned char* blocks, UnitWeights& w);
+#pragma once
+
+#include "kernels/base/block_simd.inl.h"
+#include "kernels/base/dot_bytes_avx512.inl.h"
+#include "kernels/base/int8_panel.h"
+#include "kernels/base/transpose_avx512.inl.h"
+
+namespace ponder::kernels {
+namespace {
+
+struct UnitWeights {
+  __m512i q[4];        // u8, in the order of the row
+  Vec scale, minimum;  // lane g: of weights 16 g .. 16 g + 15
+};
+
+inline __m512i join(__m256i low, __m256i high) { return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1); }
+// A value for 16 weights each, spread over the 16 lanes of dots of weights 64 v .. 64 v + 63.
+inline Vec spread_groups(Vec of_groups, int v) {
+  const __m512i quarter = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
+  return _mm512_permutexvar_ps(_mm512_add_epi32(quarter, _mm512_set1_epi32(4 * v)), of_groups);
+}
+// Lane g of the result: lane g / 2.
+inline Vec twice_each(Vec of_pairs) {
+  return _mm512_permutexvar_ps(_mm512_set_epi32(7, 7, 6, 6, 5, 5, 4, 4, 3, 3, 2, 2, 1, 1, 0, 0), of_pairs);
+}
+
+// The bytes of any type, through its Stored::decode.
+struct ByteSink {
+  alignas(64) unsigned char q[256];
+  alignas(64) float scale[16], offset[16];
+  std::size_t base;
+};
+inline void give16(ByteSink& sink, std::size_t i, __m128i q, float scale, float offset = 0) {
+  _mm_store_si128(reinterpret_cast<__m128i*>(sink.q + sink.base + i), q);
+  sink.scale[(sink.base + i) / 16] = scale;
+  sink.offset[(sink.base + i) / 16] = offset;
+}
+inline void give32(ByteSink& sink, std::size_t i, __m256i q, float scale, float offset = 0) {
+  _mm256_store_si256(reinterpret_cast<__m256i*>(sink.q + sink.base + i), q);
+  const std::size_t g = (sink.base + i) / 16;
+  sink.scale[g] = sink.scale[g + 1] = scale;
+  sink.offset[g] = sink.offset[g + 1] = offset;
+}
+template <class Stored, int Group, int Low, int High>
+struct BytesOf {
+  static constexpr std::size_t kElements = Stored::kElements, kBytes = Stored::kBytes;
+  static constexpr int kGroup = Group, kZero = 128, kLow = Low, kHigh = High;
+  static constexpr bool kHasMinimum = true;
+  static void unpack(const unsigned char* blocks, UnitWeights& w) {
+    ByteSink sink;
+    for (sink.base = 0; sink.base < 256; sink.base += kElements, blocks += kBytes) Stored::decode(blocks, sink);
+    for (int v = 0; v < 4; ++v)  // by halves, as they were stored
+      w.q[v] = _mm512_xor_si512(join(bytes32(sink.q + 64 * v), bytes32(sink.q + 64 * v + 32)), _mm512_set1_epi8(-128));
+    w.scale = load(sink.scale);
+    w.minimum = sub(zero(), load(sink.offset));
+  }
+};
+
+template <class Bytes>
+inline const unsigned char* unit_at(const WeightMatrix& w, std::size_t row, std::size_t k) {
+  return static_cast<const unsigned char*>(w.data) + row * w.row_stride_bytes + k / Bytes::kElements * Bytes::kBytes;
+}
+
+// Few tokens: weights are unpacked in registers. x: units of token t at x + t * x_stride.
+template <class Bytes, int T>
+inline void dot_rows(float* y, std::size_t y_stride, const Int8Unit* x, std::size_t x_stride, const WeightMatrix& w,
+                     std::size_t row_begin, std::size_t row_end, std::size_t n_in) {
+  const std::size_t n_units = int8_units(n_in);
+  for (std::size_t row = row_begin; row < row_end; ++row) {
+    Vec even[T], odd[T];
+    PONDER_UNROLL
+    for (int t = 0; t < T; ++t) even[t] = odd[t] = zero();
+    for (std::size_t u = 0; u < n_units; ++u) {
+      const unsigned char* blocks = unit_at<Bytes>(w, row, int8_unit_begin(u, n_in));
+      UnitWeights weights;
+      Bytes::unpack(blocks, weights);
+      Vec minimum = weights.minimum;
+      if constexpr (Bytes::kZero != 0) {
+        const Vec factor = set1(static_cast<float>(Bytes::kZero));
+        minimum = Bytes::kHasMinimum ? fma(weights.scale, factor, minimum) : mul(weights.scale, factor);
+      }
+      PONDER_UNROLL
+      for (int t = 0; t < T; ++t) {
+        const Int8Unit& a = x[static_cast<std::size_t>(t) * x_stride + u];
+        const Vec scale = mul(weights.scale, _mm512_load_ps(a.scale));
+        odd[t] = _mm512_fnmadd_ps(minimum, _mm512_load_ps(a.scaled_sum), odd[t]);
+        PONDER_UNROLL
+        for (int v = 0; v < 4; ++v) {
+          const __m512i dots = dot_bytes(_mm512_setzero_si512(), weights.q[v], _mm512_load_si512(a.q + 64 * v));
+          Vec& sum = v % 2 ? odd[t] : even[t];
+          sum = fma(_mm512_cvtepi32_ps(dots), spread_groups(scale, v), sum);
+        }
+      }
+    }
+    PONDER_UNROLL
+    for (int t = 0; t < T; ++t) y[static_cast<std::size_t>(t) * y_stride + row] = sum_lanes(add(even[t], odd[t]));
+  }
+}
+
+template <class Bytes>
+void dot_int8(float* y, std::size_t y_stride, const Int8Unit* x, std::size_t x_stride, const WeightMatrix* matrix,
+              std::size_t n_tokens, std::size_t row_begin, std::size_t row_end, std::size_t n_in) {
+  for (; n_tokens >= 4; n_tokens -= 4, x += 4 * x_stride, y += 4 * y_stride)
+    dot_rows<Bytes, 4>(y, y_stride, x, x_stride, *matrix, row_begin, row_end, n_in);
+  if (n_tokens == 3) dot_rows<Bytes, 3>(y, y_stride, x, x_stride, *matrix, row_begin, row_end, n_in);
+  if (n_tokens == 2) dot_rows<Bytes, 2>(y, y_stride, x, x_stride, *matrix, row_begin, row_end, n_in);
+  if (n_tokens == 1) dot_rows<Bytes, 1>(y, y_stride, x, x_stride, *matrix, row_begin, row_end, n_in);
+}
+
+// Many tokens: lanes are rows of W. Sixteen rows are unpacked and transposed; then the 256 weights of a row become one scale
+// and 256 bytes, round(W / scale) + 128, in 8.8 fixed point.
+struct RowsScale {
+  Vec inverse;  // 2^8 / scale, or 0
+  void set(float* scale, Vec most, __mmask16 not_a_number) {
+    const __mmask16 any = _mm512_cmp_ps_mask(most, zero(), _CMP_GT_OQ);
+    inverse = _mm512_maskz_div_ps(any, set1(127.0f * 256.0f), most);
+    store(scale, _mm512_mask_mov_ps(mul(most, set1(1.0f / 127.0f)), not_a_number, set1(__builtin_nanf(""))));
+  }
+};
+// For weights of one group: bytes q to (q factor + offset) / 2^8, in both halves of each lane.
+struct RowsRounding {
+  __m512i factor, offset;
+  RowsRounding(const RowsScale& rows, Vec scale, Vec minimum, int q_zero) {
+    const __m512i f = _mm512_cvtps_epi32(mul(scale, rows.inverse));
+    __m512i o = _mm512_sub_epi32(_mm512_set1_epi32(128 * 256 + 128), _mm512_cvtps_epi32(mul(minimum, rows.inverse)));
+    if (q_zero != 0) o = _mm512_sub_epi32(o, _mm512_mullo_epi16(f, _mm512_set1_epi32(q_zero)));
+    factor = _mm512_mask_blend_epi16(0xaaaaaaaa, f, _mm512_slli_epi32(f, 16));
+    offset = _mm512_mask_blend_epi16(0xaaaaaaaa, o, _mm512_slli_epi32(o, 16));
+  }
+  __m512i round(__m512i q) const {
+    const __m512i even = _mm512_and_si512(q, _mm512_set1_epi16(0xff)), odd = _mm512_srli_epi16(q, 8);
+    const __m512i low = _mm512_add_epi16(_mm512_mullo_epi16(even, factor), offset);
+    const __m512i high = _mm512_add_epi16(_mm512_mullo_epi16(odd, factor), offset);
+    return _mm512_ternarylogic_epi32(_mm512_srli_epi16(low, 8), high, _mm512_set1_epi16(-256), 0xf8);  // a | (b & c)
+  }
+};
+
+template <class Bytes>
+void fill_panel(Int8Panel* panel, const WeightMatrix* matrix, std::size_t row, std::size_t n_rows, std::size_t k) {
+  constexpr int kStep = Bytes::kGroup / 16;
+  const WeightMatrix& w = *matrix;
+  for (std::size_t half = 0; half < Int8Panel::kRows; half += kLanes) {
+    __m512i bytes[4][16], scales[16], minima[16];
+    for (std::size_t r = 0; r < kLanes; ++r) {  // rows past the end repeat the last one; their sums are not stored
+      const std::size_t at = half + r < n_rows ? half + r : n_rows - 1;
+      UnitWeights weights;
+      Bytes::unpack(unit_at<Bytes>(w, row + at, k), weights);
+      PONDER_UNROLL
+      for (int v = 0; v < 4; ++v) bytes[v][r] = weights.q[v];
+      scales[r] = _mm512_castps_si512(weights.scale);
+      minima[r] = _mm512_castps_si512(weights.minimum);
+    }
+    transpose_units(scales);
+    if constexpr (Bytes::kHasMinimum) transpose_units(minima);
+    const auto scale_of = [&](int g) { return _mm512_castsi512_ps(scales[g]); };
+    const auto minimum_of = [&](int g) { return Bytes::kHasMinimum ? _mm512_castsi512_ps(minima[g]) : zero(); };
+    const Vec high = set1(static_cast<float>(Bytes::kHigh)), low = set1(static_cast<float>(Bytes::kLow));
+    const Vec no_sign = _mm512_castsi512_ps(_mm512_set1_epi32(0x7fffffff));
+    Vec most = zero();
+    __mmask16 not_a_number = 0;
+    for (int g = 0; g < 16; g += kStep) {
+      const Vec a = _mm512_fmsub_ps(scale_of(g), high, minimum_of(g)), b = _mm512_fmsub_ps(scale_of(g), low, minimum_of(g));
+      not_a_number = static_cast<__mmask16>(not_a_number | _mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q));
+      most = _mm512_max_ps(most, _mm512_max_ps(_mm512_and_ps(a, no_sign), _mm512_and_ps(b, no_sign)));
+    }
+    RowsScale rows;
+    rows.set(panel->scale + half, most, not_a_number);
+    for (int v = 0; v < 4; ++v) {
+      transpose_units(bytes[v]);
+      for (int g = 0; g < 4; g += kStep) {
+        const RowsRounding rounding(rows, scale_of(4 * v + g), minimum_of(4 * v + g), Bytes::kZero);
+        PONDER_UNROLL
+        for (int p = 4 * g; p < 4 * (g + kStep); ++p)
+          _mm512_store_si512(panel->q[16 * v + p] + 4 * half, rounding.round(bytes[v][p]));
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ponder::kernels

@@ -1,0 +1,16 @@
+#include "kernels/iq2_s/iq2_s.h"
+
+#include "kernels/base/avx512.inl.h"
+// After the lanes, which it is written in:
+#include "kernels/iq2_s/iq2_s_simd.inl.h"
+#include "kernels/base/int8_avx512.inl.h"
+
+namespace ponder::kernels {
+
+namespace {
+using Bytes = BytesOf<StoredIq2S, 16, -43, 43>;
+}
+
+extern const Int8Kernels iq2_s_int8_avx512vnni = {dot_int8<Bytes>, fill_panel<Bytes>};
+
+}  // namespace ponder::kernels

@@ -1,0 +1,16 @@
+#include "kernels/iq2_xs/iq2_xs.h"
+
+#include "kernels/base/avx512.inl.h"
+// After the lanes, which it is written in:
+#include "kernels/iq2_xs/iq2_xs_simd.inl.h"
+#include "kernels/base/int8_avx512.inl.h"
+
+namespace ponder::kernels {
+
+namespace {
+using Bytes = BytesOf<StoredIq2Xs, 16, -43, 43>;
+}
+
+extern const Int8Kernels iq2_xs_int8_avx512vnni = {dot_int8<Bytes>, fill_panel<Bytes>};
+
+}  // namespace ponder::kernels

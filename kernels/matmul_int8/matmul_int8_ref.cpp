@@ -1,0 +1,23 @@
+#include "kernels/matmul_int8/matmul_int8.h"
+
+namespace ponder::kernels {
+
+void matmul_int8_ref(float* y, std::size_t y_stride, const Int8Unit* x, std::size_t unit_stride, const WeightMatrix* w,
+                     FillPanelFn* fill, std::size_t n_tokens, std::size_t row_begin, std::size_t row_end, std::size_t n_in) {
+  Int8Panel panel;
+  for (std::size_t u = 0; u < int8_units(n_in); ++u)
+    for (std::size_t row = row_begin; row < row_end; row += Int8Panel::kRows) {
+      const std::size_t n_rows = row_end - row < Int8Panel::kRows ? row_end - row : Int8Panel::kRows;
+      fill(&panel, w, row, n_rows, int8_unit_begin(u, n_in));
+      for (std::size_t t = 0; t < n_tokens; ++t)
+        for (std::size_t r = 0; r < n_rows; ++r) {
+          const Int8Unit& a = x[u * unit_stride + t];
+          int sum = 0;
+          for (std::size_t k = 0; k < Int8Unit::kElements; ++k) sum += (panel.q[k / 4][4 * r + k % 4] - 128) * a.q[k];
+          float& out = y[t * y_stride + row + r];
+          out = (u == 0 ? 0.0f : out) + panel.scale[r] * a.scale[15] * static_cast<float>(sum);
+        }
+    }
+}
+
+}  // namespace ponder::kernels

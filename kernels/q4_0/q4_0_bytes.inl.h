@@ -1,0 +1,22 @@
+// Q4_0 for dots with int8 activations, see int8_avx512.inl.h.
+#pragma once
+
+#include "kernels/base/int8_nibbles.inl.h"
+
+namespace ponder::kernels {
+namespace {
+
+struct BytesQ40 {
+  static constexpr std::size_t kElements = 32, kBytes = 18;
+  static constexpr int kGroup = 32, kZero = 8, kLow = -8, kHigh = 7;
+  static constexpr bool kHasMinimum = false;
+  static void unpack(const unsigned char* blocks, UnitWeights& w) {
+    PONDER_UNROLL
+    for (int v = 0; v < 4; ++v) w.q[v] = nibbles_of_two(blocks + 36 * v + 2, blocks + 36 * v + 20);
+    w.scale = scales_of_18(blocks);
+    w.minimum = zero();
+  }
+};
+
+}  // namespace
+}  // namespace ponder::kernels

@@ -67,10 +67,15 @@ inline const unsigned char* unit_at(const WeightMatrix& w, std::size_t row, std:
   return static_cast<const unsigned char*>(w.data) + row * w.row_stride_bytes + k / Bytes::kElements * Bytes::kBytes;
 }
 
+// How far ahead weights are fetched into L2 and L1: rows follow each other in memory. On 262144 x 2048 Q4_K from memory, one
+// thread of Sapphire Rapids: 7.3 GB/s without, 11.4 with one of the two, 11.9 with both.
+constexpr std::size_t kFarBytes = 8192, kNearBytes = 1024;
+
 // Few tokens: weights are unpacked in registers. x: units of token t at x + t * x_stride.
 template <class Bytes, int T>
 inline void dot_rows(float* y, std::size_t y_stride, const Int8Unit* x, std::size_t x_stride, const WeightMatrix& w,
                      std::size_t row_begin, std::size_t row_end, std::size_t n_in) {
+  constexpr std::size_t kUnitBytes = 256 / Bytes::kElements * Bytes::kBytes;
   const std::size_t n_units = int8_units(n_in);
   for (std::size_t row = row_begin; row < row_end; ++row) {
     Vec even[T], odd[T];
@@ -78,6 +83,11 @@ inline void dot_rows(float* y, std::size_t y_stride, const Int8Unit* x, std::siz
     for (int t = 0; t < T; ++t) even[t] = odd[t] = zero();
     for (std::size_t u = 0; u < n_units; ++u) {
       const unsigned char* blocks = unit_at<Bytes>(w, row, int8_unit_begin(u, n_in));
+      PONDER_UNROLL
+      for (std::size_t i = 0; i < kUnitBytes; i += 64) {
+        _mm_prefetch(reinterpret_cast<const char*>(blocks) + kFarBytes + i, _MM_HINT_T1);
+        _mm_prefetch(reinterpret_cast<const char*>(blocks) + kNearBytes + i, _MM_HINT_T0);
+      }
       UnitWeights weights;
       Bytes::unpack(blocks, weights);
       Vec minimum = weights.minimum;

@@ -1,0 +1,231 @@
+// Dots of quantised weights with int8 activations: row_to_int8, and dot, fill and matmul_int8 of every block type.
+#include <algorithm>
+#include <string>
+
+#include "tests/kernels/block_types.h"
+
+using namespace ponder::kernels;
+
+namespace {
+
+// Rows of activations as units, unit u of token t at [t][u], or at [u][t] for panels; and the values they stand for.
+struct Int8Rows {
+  Int8Rows(const Input<float>& x, std::size_t n_tokens, std::size_t n, std::size_t group) : units(n_tokens * int8_units(n)), values(n_tokens * n) {
+    const std::size_t n_units = int8_units(n);
+    for (std::size_t t = 0; t < n_tokens; ++t) {
+      if (group == 32) row_to_int8_ref(units.data() + t * n_units, 1, x.data() + t * n, n, group);
+      else row_to_int8_ref(units.data() + t, n_tokens, x.data() + t * n, n, group);
+      for (std::size_t u = 0; u < n_units; ++u) {
+        const Int8Unit& unit = group == 32 ? units[t * n_units + u] : units[u * n_tokens + t];
+        for (std::size_t k = 0; k < 256; ++k)
+          if (unit.scale[k / 16] != 0) values[t * n + int8_unit_begin(u, n) + k] = unit.scale[k / 16] * unit.q[k];
+      }
+    }
+  }
+  std::vector<Int8Unit> units;
+  std::vector<float> values;
+};
+
+struct Run {
+  std::size_t n_tokens, n_rows, n_cols, skip = 0, drop = 0;
+};
+
+// y beside the exact dots of `rows` with `decoded`, [n_rows, n_cols].
+void check_dots(const Output<float>& y, std::size_t y_stride, const Int8Rows& rows, const std::vector<double>& decoded,
+                const Run& run) {
+  std::size_t n_far = 0, n_outside = 0;
+  for (std::size_t t = 0; t < run.n_tokens; ++t)
+    for (std::size_t n = 0; n < y_stride; ++n) {
+      if (n < run.skip || n >= run.n_rows - run.drop) {
+        n_outside += !y.untouched(t * y_stride + n);
+        continue;
+      }
+      double sum = 0, magnitude = 0;
+      for (std::size_t k = 0; k < run.n_cols; ++k) {
+        const double product = double{rows.values[t * run.n_cols + k]} * decoded[n * run.n_cols + k];
+        sum += product;
+        magnitude += std::abs(product);
+      }
+      n_far += !near(y[t * y_stride + n], sum, 3e-5 * magnitude);
+    }
+  CHECK(n_far == 0);
+  CHECK(n_outside == 0);
+  CHECK(y.guards_intact());
+}
+
+void check_dot(const Type& type, const Run& run) {
+  CAPTURE(run.n_tokens);
+  CAPTURE(run.n_rows);
+  CAPTURE(run.n_cols);
+  const BlockMatrix w(type, run.n_rows, run.n_cols, run.n_tokens * 1009 + run.n_rows);
+  const Input<float> x(run.n_tokens * run.n_cols);
+  Random random(run.n_cols);
+  fill(x, random);
+  const Int8Rows rows(x, run.n_tokens, run.n_cols, 32);
+  std::vector<double> decoded(run.n_rows * run.n_cols);
+  for (std::size_t i = 0; i < decoded.size(); ++i) decoded[i] = w.decoded[i];
+  const std::size_t y_stride = run.n_rows + 3;
+  for_each_supported(type.int8, [&](const Int8Kernels* int8) {
+    Output<float> y(run.n_tokens * y_stride);
+    int8->dot(y.data(), y_stride, rows.units.data(), int8_units(run.n_cols), &w.blocks, run.n_tokens, run.skip,
+              run.n_rows - run.drop, run.n_cols);
+    check_dots(y, y_stride, rows, decoded, run);
+  }, 0);
+}
+
+// Weights [row, row + n_rows) x [k, k + 256) as `fill` rounds them.
+void check_fill(const Type& type, const BlockMatrix& w, std::size_t n_cols, std::size_t row, std::size_t n_rows, std::size_t k) {
+  CAPTURE(row);
+  CAPTURE(n_rows);
+  CAPTURE(k);
+  for_each_supported(type.int8, [&](const Int8Kernels* int8) {
+    Int8Panel panel;
+    int8->fill(&panel, &w.blocks, row, n_rows, k);
+    std::size_t n_far = 0, n_coarse = 0;
+    for (std::size_t r = 0; r < n_rows; ++r) {
+      double largest = 0;
+      for (std::size_t i = 0; i < 256; ++i) {
+        const double want = w.decoded[(row + r) * n_cols + k + i];
+        const double got = double{panel.scale[r]} * (panel.q[i / 4][4 * r + i % 4] - 128);
+        largest = std::max(largest, std::abs(want));
+        n_far += !(std::abs(got - want) <= 0.8 * double{panel.scale[r]});
+      }
+      // The scales of a unit could give weights some times as large as those that its codes give.
+      n_coarse += !(panel.scale[r] * 127 <= 4.0001 * largest);
+    }
+    CHECK(n_far == 0);
+    CHECK(n_coarse == 0);
+  }, 0);
+}
+
+}  // namespace
+
+TEST_CASE("int8: rows become units with the bits of the reference, for any size, group and value") {
+  for (std::size_t n : {256, 288, 512, 544, 736, 1408, 2048})
+    for (std::size_t group : {32, 256})
+      for (std::size_t stride : {1, 3}) {
+        CAPTURE(n);
+        CAPTURE(group);
+        const Input<float> x(n);
+        Random random(n);
+        fill(x, random);
+        for (std::size_t i = 0; i < 32; ++i) x[n - 64 + i] = 0;  // a group of zeros
+        x[n - 1] = kDenormal;
+        x[0] = -1000;
+        const std::size_t n_units = int8_units(n);
+        std::vector<Int8Unit> want(n_units * stride);
+        row_to_int8_ref(want.data(), stride, x.data(), n, group);
+        for_each_supported(row_to_int8_impls(), [&](RowToInt8Fn* fn) {
+          std::vector<Int8Unit> got(n_units * stride);
+          fn(got.data(), stride, x.data(), n, group);
+          CHECK(std::memcmp(got.data(), want.data(), got.size() * sizeof(Int8Unit)) == 0);
+        });
+        double worst = 0;  // in steps
+        for (std::size_t u = 0; u < n_units; ++u)
+          for (std::size_t k = 0; k < 256; ++k) {
+            const Int8Unit& unit = want[u * stride];
+            const std::size_t at = int8_unit_begin(u, n) + k;
+            if (at < u * 256) {  // the unit before has it
+              CHECK((unit.q[k] == 0 && unit.scale[k / 16] == 0 && unit.scaled_sum[k / 16] == 0));
+              continue;
+            }
+            const double scale = unit.scale[k / 16];
+            if (scale > 0) worst = std::max(worst, std::abs(double{x[at]} / scale - unit.q[k]));
+          }
+        CHECK(worst <= 0.5001);
+      }
+}
+
+TEST_CASE("int8: what is no number stays none") {
+  for (float bad : {kNan, kInf, -kInf})
+    for (std::size_t group : {32, 256})
+      for_each_supported(row_to_int8_impls(), [&](RowToInt8Fn* fn) {
+        const Input<float> x(512);
+        Random random(1);
+        fill(x, random);
+        x[300] = bad;
+        std::vector<Int8Unit> units(2);
+        fn(units.data(), 1, x.data(), 512, group);
+        CHECK(std::isnan(units[1].scale[300 % 256 / 16]));
+        CHECK(std::isnan(units[1].scaled_sum[300 % 256 / 16]));
+        CHECK_FALSE(std::isnan(units[0].scale[0]));
+      });
+  for_each_type([](const Type& type) {
+    for_each_supported(type.int8, [&](const Int8Kernels* int8) {
+      BlockMatrix w(type, 3, 512, 1);
+      const Input<float> x(512);
+      Random random(2);
+      fill(x, random);
+      x[5] = kNan;
+      const Int8Rows rows(x, 1, 512, 32);
+      float y[3];
+      int8->dot(y, 3, rows.units.data(), 2, &w.blocks, 1, 0, 3, 512);
+      CHECK((std::isnan(y[0]) && std::isnan(y[2])));
+      if (type.type == ponder::core::DType::iq1_m) return;  // its scale is spread over nibbles
+      const unsigned char not_a_number[] = {0x01, 0x7e};
+      std::memcpy(w.bytes.data() + w.stride + type.scales[0], not_a_number, 2);  // row 1
+      Int8Panel panel;
+      int8->fill(&panel, &w.blocks, 0, 3, 0);
+      CHECK(std::isnan(panel.scale[1]));
+      CHECK_FALSE((std::isnan(panel.scale[0]) || std::isnan(panel.scale[2])));
+    }, 0);
+  });
+}
+
+TEST_CASE("int8: dots of every type are those of the decoded weights, nothing else is written") {
+  for_each_type([](const Type& type) {
+    for (std::size_t n_tokens : {1, 2, 3, 4, 5, 7, 9}) check_dot(type, {n_tokens, 5, 512});
+    for (std::size_t n_rows : {1, 2, 33}) check_dot(type, {2, n_rows, 256});
+    check_dot(type, {3, 21, 256, 5, 3});
+    if (ponder::core::block_elements(type.type) == 32)
+      for (std::size_t n_cols : {288, 480, 1408}) check_dot(type, {2, 3, n_cols});
+  });
+}
+
+TEST_CASE("int8: a panel holds the weights of every type, rounded once") {
+  for_each_type([](const Type& type) {
+    const std::size_t n_cols = ponder::core::block_elements(type.type) == 32 ? 480 : 512;
+    const BlockMatrix w(type, 70, n_cols, 3);
+    check_fill(type, w, n_cols, 0, 32, 0);
+    check_fill(type, w, n_cols, 32, 32, n_cols - 256);
+    check_fill(type, w, n_cols, 64, 6, 0);
+    check_fill(type, w, n_cols, 69, 1, n_cols - 256);
+    check_fill(type, w, n_cols, 3, 17, 0);
+  });
+}
+
+TEST_CASE("int8: matmul multiplies what the panels hold, for any number of tokens and rows") {
+  const Type type = types()[0];
+  for_each_supported(type.int8, [&](const Int8Kernels* int8) {
+    for (const Run& run : {Run{1, 40, 256}, Run{7, 33, 512}, Run{8, 16, 288}, Run{9, 1, 480}, Run{17, 70, 1408, 5, 3},
+                           Run{300, 35, 256}, Run{256, 32, 512}}) {
+      CAPTURE(run.n_tokens);
+      CAPTURE(run.n_rows);
+      CAPTURE(run.n_cols);
+      const BlockMatrix w(type, run.n_rows, run.n_cols, run.n_tokens);
+      const Input<float> x(run.n_tokens * run.n_cols);
+      Random random(run.n_cols);
+      fill(x, random);
+      const Int8Rows rows(x, run.n_tokens, run.n_cols, 256);
+      const std::size_t end = run.n_rows - run.drop, n_units = int8_units(run.n_cols);
+      std::vector<double> rounded(run.n_rows * run.n_cols);  // where two units have a column, the first one's
+      for (std::size_t row = run.skip; row < end; row += 32)
+        for (std::size_t u = n_units; u-- > 0;) {
+          Int8Panel panel;
+          int8->fill(&panel, &w.blocks, row, std::min<std::size_t>(32, end - row), int8_unit_begin(u, run.n_cols));
+          for (std::size_t r = row; r < std::min(row + 32, end); ++r)
+            for (std::size_t k = 0; k < 256; ++k)
+              rounded[r * run.n_cols + int8_unit_begin(u, run.n_cols) + k] =
+                  double{panel.scale[r - row]} * (panel.q[k / 4][4 * (r - row) + k % 4] - 128);
+        }
+      const std::size_t y_stride = run.n_rows + 3;
+      const auto check = [&](MatmulInt8Fn* fn) {
+        Output<float> y(run.n_tokens * y_stride);
+        fn(y.data(), y_stride, rows.units.data(), run.n_tokens, &w.blocks, int8->fill, run.n_tokens, run.skip, end, run.n_cols);
+        check_dots(y, y_stride, rows, rounded, run);
+      };
+      check(matmul_int8_ref);
+      for_each_supported(matmul_int8_impls(), check);
+    }
+  }, 0);
+}

@@ -12,17 +12,24 @@ inline __m512i low_then_high_nibbles(__m256i bytes) {
   return _mm512_and_si512(_mm512_srlv_epi64(_mm512_broadcast_i64x4(bytes), shift), _mm512_set1_epi8(0xf));
 }
 
+inline std::uint64_t u64_at(const unsigned char* p) {
+  std::uint64_t bits;
+  __builtin_memcpy(&bits, p, sizeof bits);
+  return bits;
+}
+
 inline void unpack_k4(const unsigned char* block, UnitWeights& w) {
-  const std::uint32_t a = u32_at(block + 4), b = u32_at(block + 8), c = u32_at(block + 12);
-  const std::uint64_t scales = (a & 0x3f3f3f3f) | std::uint64_t{(c & 0x0f0f0f0f) | (a >> 2 & 0x30303030)} << 32;
-  const std::uint64_t minima = (b & 0x3f3f3f3f) | std::uint64_t{(c >> 4 & 0x0f0f0f0f) | (b >> 2 & 0x30303030)} << 32;
-  const __m128i codes = _mm_set_epi64x(static_cast<long long>(minima), static_cast<long long>(scales));
-  const __m512i first8 = _mm512_set_epi32(1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0);
+  // Bytes: scales 0 .. 3, minima 0 .. 3, scales 4 .. 7, minima 4 .. 7. In general registers, whose ports are idle.
+  const std::uint64_t both = u64_at(block + 4), more = u32_at(block + 12), nibbles = more | more << 28;
+  const std::uint64_t low = both & 0x3f3f3f3f3f3f3f3f;
+  const std::uint64_t high = (nibbles & 0x0f0f0f0f0f0f0f0f) | (both >> 2 & 0x3030303030303030);
+  const __m128i codes = _mm_set_epi64x(static_cast<long long>(high), static_cast<long long>(low));
+  const __m512i of_four = _mm512_set_epi32(1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0);
   const __m128 d_dmin = _mm_cvtph_ps(_mm_cvtsi32_si128(static_cast<int>(u32_at(block))));
   const Vec values = mul(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(codes)),
-                         _mm512_permutexvar_ps(first8, _mm512_castps128_ps512(d_dmin)));
-  w.scale = twice_each(values);
-  w.minimum = _mm512_permutexvar_ps(_mm512_set_epi32(15, 15, 14, 14, 13, 13, 12, 12, 11, 11, 10, 10, 9, 9, 8, 8), values);
+                         _mm512_permutexvar_ps(of_four, _mm512_castps128_ps512(d_dmin)));
+  w.scale = _mm512_permutexvar_ps(_mm512_set_epi32(11, 11, 10, 10, 9, 9, 8, 8, 3, 3, 2, 2, 1, 1, 0, 0), values);
+  w.minimum = _mm512_permutexvar_ps(_mm512_set_epi32(15, 15, 14, 14, 13, 13, 12, 12, 7, 7, 6, 6, 5, 5, 4, 4), values);
 }
 
 }  // namespace

@@ -2,15 +2,10 @@
 
 #include "kernels/base/avx512.inl.h"
 // After the lanes, which it is written in:
-#include "kernels/q5_1/q5_1_simd.inl.h"
-#include "kernels/base/int8_avx512.inl.h"
+#include "kernels/q5_1/q5_1_bytes.inl.h"
 
 namespace ponder::kernels {
 
-namespace {
-using Bytes = BytesOf<StoredQ51, 32, 0, 31>;
-}
-
-extern const Int8Kernels q5_1_int8_avx512vnni = {dot_int8<Bytes>, fill_panel<Bytes>};
+extern const Int8Kernels q5_1_int8_avx512vnni = {dot_int8<BytesQ51>, fill_panel<BytesQ51>};
 
 }  // namespace ponder::kernels

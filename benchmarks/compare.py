@@ -134,6 +134,7 @@ def main():
     parser.add_argument("--scaling", type=numbers, default="", help="thread counts to run the first program with, on the first model")
     parser.add_argument("--out", default="compare.json")
     args = parser.parse_args()
+    args.model = [os.path.abspath(path) for path in args.model]
     engines = [Ponder(spec, args.threads) for spec in args.ponder] + [LlamaBench(spec, args.threads) for spec in args.llama_bench]
     if len({engine.name for engine in engines}) != len(engines):
         parser.error("two programs have one name: give them others, NAME=PATH")

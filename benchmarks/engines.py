@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import subprocess
+import tempfile
 import time
 
 
@@ -13,18 +14,19 @@ class Failed(Exception):
     pass
 
 
-def run(command):
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def run(command, with_errors=False):
+    """What it prints; in another folder, as some leave a log behind."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tempfile.gettempdir())
     if done.returncode != 0:
         raise Failed("%s: ended with %d\n%s" % (shlex.join(command), done.returncode, done.stderr[-2000:]))
-    return done.stdout
+    return done.stdout + (done.stderr if with_errors else "")
 
 
 def split_spec(spec):
     """'NAME=PATH ARGS' or 'PATH ARGS' to (name or None, path, [args])."""
     words = shlex.split(spec)
     name, equals, path = words[0].partition("=")
-    return (name, path, words[1:]) if equals else (None, words[0], words[1:])
+    return (name, os.path.abspath(path), words[1:]) if equals else (None, os.path.abspath(words[0]), words[1:])
 
 
 class Ponder:
@@ -66,7 +68,7 @@ class LlamaBench:
 
     def __init__(self, spec, threads):
         name, self.program, self.args = split_spec(spec)
-        self.name = name or os.path.basename(os.path.dirname(os.path.dirname(os.path.abspath(self.program))))
+        self.name = name or os.path.basename(os.path.dirname(os.path.dirname(self.program)))
         self.threads = threads
         self.batched = os.path.join(os.path.dirname(self.program), "llama-batched-bench")
         usage = subprocess.run([self.program, "--help"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
@@ -99,7 +101,7 @@ class LlamaBench:
     def measure_batched(self, model, test):
         _, size, depth, batch = test
         out = run([self.batched, "-m", model, "-t", str(self.threads), "-c", str(batch * (depth + size) + 64), "-npp",
-                   str(depth), "-ntg", str(size), "-npl", str(batch)] + batched_args(self.args))
+                   str(depth), "-ntg", str(size), "-npl", str(batch)] + batched_args(self.args), with_errors=True)
         for line in out.splitlines():
             cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
             if len(cells) >= 8 and cells[:3] == [str(depth), str(size), str(batch)]:
@@ -110,15 +112,18 @@ class LlamaBench:
 def batched_args(args):
     """llama-batched-bench has switches where llama-bench has "-rtr 1"."""
     kept, i = [], 0
-    switches = ("-rtr", "-fmoe", "-thp", "-mqkv", "-muge")
     while i < len(args):
-        if args[i] in switches:
-            kept += [args[i]] if args[i + 1:i + 2] == ["1"] else []
+        name, value = args[i], args[i + 1] if i + 1 < len(args) else ""
+        if name in ("-rtr", "-thp", "-mqkv", "-muge"):
+            kept += [name] if value == "1" else []
             i += 2
-        elif args[i] == "-fa":
-            kept += ["-fa", {"1": "on", "0": "off"}.get(args[i + 1], args[i + 1])]
+        elif name == "-fmoe":  # on unless it is told off
+            kept += ["-no-fmoe"] if value == "0" else []
+            i += 2
+        elif name == "-fa":
+            kept += ["-fa", {"1": "on", "0": "off"}.get(value, value)]
             i += 2
         else:
-            kept.append(args[i])
+            kept.append(name)
             i += 1
     return kept

@@ -19,6 +19,7 @@ CONFIGS = os.path.join(HERE, "model", "configs")
 MODELS = [("v2lite6", "deepseek-v2-lite.json", 6, ["q4_k_m", "q8_0", "q4_0", "bf16"]),
           ("qwen1.5b", "deepseek-r1-distill-qwen-1.5b.json", 0, ["q4_k_m", "q8_0", "bf16"])]
 KERNELS = [("blocks_bench", "(q4_0|q5_0|q8_0|q4_k|q6_k).*/(avx2|avx512.*)/(V2-Lite|R1-Distill).*tokens:(1|16|512)$"),
+           ("int8_bench", "(q4_0|q5_0|q8_0|q4_k|q6_k).*/(V2-Lite|R1-Distill).*tokens:(1|4|512)$"),
            ("matmul_bf16_bench", "/(avx2|avx512.*)/V2-Lite.*tokens:(1|16|512)$")]
 
 

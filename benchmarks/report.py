@@ -207,10 +207,11 @@ def main():
     plots = os.path.splitext(args.page)[0]
     names = write_plots(results, plots)
     rounds = max(len(row["values"]) for row in results.rows)
-    parts = ["%s, %d threads; %d rounds, %d minutes. Medians ± half the range." %
+    parts = ["%s, %d threads; rounds: %d, minutes: %d. Medians ± half the range." %
              (results.data["cpu"], results.data["threads"], rounds, results.data.get("seconds", 0) // 60)]
     if args.preliminary:
-        parts.append("**Preliminary: other programs ran on the machine at the same time. Ratios say something, tokens/s and shares do not.**")
+        parts.append("**Preliminary: other programs ran on the machine at the same time. Ratios are a hint (threads that spin at barriers lose most "
+                     "then), tokens/s and shares less than that.**")
     parts += ["Arguments: " + "; ".join("%s `%s`" % (engine["name"], " ".join(engine["args"]) or "-") for engine in results.data["engines"]) + ".",
               "### Limits\n\n" + limits_table(results)]
     parts += ["### %s\n\n%s" % (model, model_table(results, model)) for model in results.models]

@@ -4,6 +4,11 @@
 //   static constexpr bool kHasMinimum;
 //   static constexpr int kGroup;                     // weights with the same scale and minimum: 16 or 32
 //   static void unpack(const unsigned char* blocks, UnitWeights& w);
+// Types of four bits, optional: 128 bytes of nibbles, whose low ones are kNibbleRun weights and whose high ones are the next:
+//   static constexpr int kNibbleRun;                 // 16 or 32
+//   static __m512i nibbles_at(const unsigned char* blocks, int c);  // of weights 128 c .. 128 c + 127
+//   static __m512i of_codes(__m512i codes);          // q
+//   static void unpack_scales(const unsigned char* blocks, UnitWeights& w);
 #pragma once
 
 #include "kernels/base/block_simd.inl.h"
@@ -151,45 +156,100 @@ struct RowsRounding {
   }
 };
 
+// Scales (and minima) of sixteen rows, by group.
 template <class Bytes>
-void fill_panel(Int8Panel* panel, const WeightMatrix* matrix, std::size_t row, std::size_t n_rows, std::size_t k) {
-  constexpr int kStep = Bytes::kGroup / 16;
-  const WeightMatrix& w = *matrix;
-  for (std::size_t half = 0; half < Int8Panel::kRows; half += kLanes) {
-    __m512i bytes[4][16], scales[16], minima[16];
-    for (std::size_t r = 0; r < kLanes; ++r) {  // rows past the end repeat the last one; their sums are not stored
-      const std::size_t at = half + r < n_rows ? half + r : n_rows - 1;
-      UnitWeights weights;
-      Bytes::unpack(unit_at<Bytes>(w, row + at, k), weights);
-      PONDER_UNROLL
-      for (int v = 0; v < 4; ++v) bytes[v][r] = weights.q[v];
-      scales[r] = _mm512_castps_si512(weights.scale);
-      minima[r] = _mm512_castps_si512(weights.minimum);
-    }
+struct RowsGroups {
+  __m512i scales[16], minima[16];
+
+  void set(std::size_t row, const UnitWeights& w) {
+    scales[row] = _mm512_castps_si512(w.scale);
+    minima[row] = _mm512_castps_si512(w.minimum);
+  }
+  Vec scale(int g) const { return _mm512_castsi512_ps(scales[g]); }
+  Vec minimum(int g) const { return Bytes::kHasMinimum ? _mm512_castsi512_ps(minima[g]) : zero(); }
+  // After all rows are set.
+  RowsScale transpose(float* panel_scale) {
     transpose_units(scales);
     if constexpr (Bytes::kHasMinimum) transpose_units(minima);
-    const auto scale_of = [&](int g) { return _mm512_castsi512_ps(scales[g]); };
-    const auto minimum_of = [&](int g) { return Bytes::kHasMinimum ? _mm512_castsi512_ps(minima[g]) : zero(); };
     const Vec high = set1(static_cast<float>(Bytes::kHigh)), low = set1(static_cast<float>(Bytes::kLow));
     const Vec no_sign = _mm512_castsi512_ps(_mm512_set1_epi32(0x7fffffff));
     Vec most = zero();
     __mmask16 not_a_number = 0;
-    for (int g = 0; g < 16; g += kStep) {
-      const Vec a = _mm512_fmsub_ps(scale_of(g), high, minimum_of(g)), b = _mm512_fmsub_ps(scale_of(g), low, minimum_of(g));
+    for (int g = 0; g < 16; g += Bytes::kGroup / 16) {
+      const Vec a = _mm512_fmsub_ps(scale(g), high, minimum(g)), b = _mm512_fmsub_ps(scale(g), low, minimum(g));
       not_a_number = static_cast<__mmask16>(not_a_number | _mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q));
       most = _mm512_max_ps(most, _mm512_max_ps(_mm512_and_ps(a, no_sign), _mm512_and_ps(b, no_sign)));
     }
     RowsScale rows;
-    rows.set(panel->scale + half, most, not_a_number);
-    for (int v = 0; v < 4; ++v) {
-      transpose_units(bytes[v]);
-      for (int g = 0; g < 4; g += kStep) {
-        const RowsRounding rounding(rows, scale_of(4 * v + g), minimum_of(4 * v + g), Bytes::kZero);
-        PONDER_UNROLL
-        for (int p = 4 * g; p < 4 * (g + kStep); ++p)
-          _mm512_store_si512(panel->q[16 * v + p] + 4 * half, rounding.round(bytes[v][p]));
+    rows.set(panel_scale, most, not_a_number);
+    return rows;
+  }
+};
+
+// Unpacked, then transposed.
+template <class Bytes>
+inline void fill_half(Int8Panel* panel, std::size_t half, const unsigned char* const (&blocks)[kLanes]) {
+  __m512i bytes[4][16];
+  RowsGroups<Bytes> groups;
+  for (std::size_t r = 0; r < kLanes; ++r) {
+    UnitWeights weights;
+    Bytes::unpack(blocks[r], weights);
+    PONDER_UNROLL
+    for (int v = 0; v < 4; ++v) bytes[v][r] = weights.q[v];
+    groups.set(r, weights);
+  }
+  const RowsScale rows = groups.transpose(panel->scale + half);
+  for (int v = 0; v < 4; ++v) {
+    transpose_units(bytes[v]);
+    for (int g = 0; g < 4; g += Bytes::kGroup / 16) {
+      const RowsRounding rounding(rows, groups.scale(4 * v + g), groups.minimum(4 * v + g), Bytes::kZero);
+      PONDER_UNROLL
+      for (int p = 4 * g; p < 4 * g + Bytes::kGroup / 4; ++p)
+        _mm512_store_si512(panel->q[16 * v + p] + 4 * half, rounding.round(bytes[v][p]));
+    }
+  }
+}
+
+// Transposed as nibbles, then unpacked: half the shuffles.
+template <class Bytes>
+inline void fill_half_of_nibbles(Int8Panel* panel, std::size_t half, const unsigned char* const (&blocks)[kLanes]) {
+  __m512i nibbles[2][16];
+  RowsGroups<Bytes> groups;
+  for (std::size_t r = 0; r < kLanes; ++r) {
+    UnitWeights weights;
+    Bytes::unpack_scales(blocks[r], weights);
+    nibbles[0][r] = Bytes::nibbles_at(blocks[r], 0);
+    nibbles[1][r] = Bytes::nibbles_at(blocks[r], 1);
+    groups.set(r, weights);
+  }
+  const RowsScale rows = groups.transpose(panel->scale + half);
+  const __m512i low_bits = _mm512_set1_epi8(0xf);
+  constexpr int kRun = Bytes::kNibbleRun / 4;  // low nibbles of so many units of four, then as many high ones
+  for (int c = 0; c < 2; ++c) {
+    transpose_units(nibbles[c]);
+    for (int first = 0; first < 16; first += kRun) {
+      const int low = 32 * c + 2 * first, high = low + kRun;
+      const RowsRounding of_low(rows, groups.scale(low / 4), groups.minimum(low / 4), Bytes::kZero);
+      const RowsRounding of_high(rows, groups.scale(high / 4), groups.minimum(high / 4), Bytes::kZero);
+      PONDER_UNROLL
+      for (int i = 0; i < kRun; ++i) {
+        const __m512i q = nibbles[c][first + i];
+        _mm512_store_si512(panel->q[low + i] + 4 * half, of_low.round(Bytes::of_codes(_mm512_and_si512(q, low_bits))));
+        const __m512i next = _mm512_and_si512(_mm512_srli_epi16(q, 4), low_bits);
+        _mm512_store_si512(panel->q[high + i] + 4 * half, of_high.round(Bytes::of_codes(next)));
       }
     }
+  }
+}
+
+template <class Bytes>
+void fill_panel(Int8Panel* panel, const WeightMatrix* w, std::size_t row, std::size_t n_rows, std::size_t k) {
+  for (std::size_t half = 0; half < Int8Panel::kRows; half += kLanes) {
+    const unsigned char* blocks[kLanes];
+    for (std::size_t r = 0; r < kLanes; ++r)  // rows past the end repeat the last one; their sums are not stored
+      blocks[r] = unit_at<Bytes>(*w, row + (half + r < n_rows ? half + r : n_rows - 1), k);
+    if constexpr (requires { Bytes::kNibbleRun; }) fill_half_of_nibbles<Bytes>(panel, half, blocks);
+    else fill_half<Bytes>(panel, half, blocks);
   }
 }
 

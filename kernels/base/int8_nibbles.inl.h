@@ -14,6 +14,13 @@ inline __m512i nibbles_of_two(const unsigned char* first, const unsigned char* s
   return _mm512_and_si512(_mm512_srlv_epi64(bytes, shift), _mm512_set1_epi8(0xf));
 }
 
+// Sixteen bytes each of four blocks of kBytes.
+template <std::size_t kBytes>
+inline __m512i nibbles_of_four(const unsigned char* first) {
+  const __m256i low = both(bytes16(first), bytes16(first + kBytes));
+  return join(low, both(bytes16(first + 2 * kBytes), bytes16(first + 3 * kBytes)));
+}
+
 // The f16 scales that begin eight blocks of 18 bytes, each for two groups of 16 weights.
 inline Vec scales_of_18(const unsigned char* blocks) {
   const __m512i low = _mm512_loadu_si512(blocks), high = _mm512_loadu_si512(blocks + 72);

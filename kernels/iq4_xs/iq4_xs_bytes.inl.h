@@ -15,6 +15,12 @@ struct BytesIq4Xs {
     PONDER_UNROLL
     for (int v = 0; v < 4; ++v)
       w.q[v] = _mm512_shuffle_epi8(values, nibbles_of_two(blocks + 8 + 32 * v, blocks + 24 + 32 * v));
+    unpack_scales(blocks, w);
+  }
+  static constexpr int kNibbleRun = 16;
+  static __m512i nibbles_at(const unsigned char* block, int c) { return _mm512_loadu_si512(block + 8 + 64 * c); }
+  static __m512i of_codes(__m512i codes) { return _mm512_shuffle_epi8(iq4_values_from_zero(), codes); }
+  static void unpack_scales(const unsigned char* blocks, UnitWeights& w) {
     // Scale g: nibble g of a u32, and above it bits 2 g, 2 g + 1 of a u16; a byte each.
     const std::uint64_t low = _pdep_u64(u32_at(blocks + 4), 0x0f0f0f0f0f0f0f0f);
     const std::uint64_t codes = low | _pdep_u64(u16_at(blocks + 2), 0x3030303030303030);

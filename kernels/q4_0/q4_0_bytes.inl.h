@@ -13,6 +13,12 @@ struct BytesQ40 {
   static void unpack(const unsigned char* blocks, UnitWeights& w) {
     PONDER_UNROLL
     for (int v = 0; v < 4; ++v) w.q[v] = nibbles_of_two(blocks + 36 * v + 2, blocks + 36 * v + 20);
+    unpack_scales(blocks, w);
+  }
+  static constexpr int kNibbleRun = 16;
+  static __m512i nibbles_at(const unsigned char* blocks, int c) { return nibbles_of_four<18>(blocks + 72 * c + 2); }
+  static __m512i of_codes(__m512i codes) { return codes; }
+  static void unpack_scales(const unsigned char* blocks, UnitWeights& w) {
     w.scale = scales_of_18(blocks);
     w.minimum = zero();
   }

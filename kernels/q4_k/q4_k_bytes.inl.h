@@ -15,6 +15,10 @@ struct BytesQ4K {
     for (int v = 0; v < 4; ++v) w.q[v] = low_then_high_nibbles(bytes32(block + 16 + 32 * v));
     unpack_k4(block, w);
   }
+  static constexpr int kNibbleRun = 32;
+  static __m512i nibbles_at(const unsigned char* block, int c) { return _mm512_loadu_si512(block + 16 + 64 * c); }
+  static __m512i of_codes(__m512i codes) { return codes; }
+  static void unpack_scales(const unsigned char* block, UnitWeights& w) { unpack_k4(block, w); }
 };
 
 }  // namespace

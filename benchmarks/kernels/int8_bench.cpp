@@ -32,6 +32,10 @@ void register_type(const Int8Type& type, const Shape& shape, std::size_t n_token
   const bool dots = n_tokens < 16;
   register_impls(std::string(dots ? "dot_int8_" : "matmul_int8_") + type.name, type.impls(),
                  shape.name + "/tokens:" + std::to_string(n_tokens), [=](benchmark::State& state, const Int8Kernels* kernels) {
+                   if (!dots && !kernels->fill) {
+                     state.SkipWithError("no panels");
+                     return;
+                   }
                    Matrices matrices(type.name, n_out, n_in);
                    const std::vector<Int8Unit> x = activations(n_tokens * n_units);
                    std::vector<float> y(n_tokens * n_out);

@@ -23,7 +23,8 @@ using FillPanelFn = void(Int8Panel* panel, const WeightMatrix* w, std::size_t ro
 // One ISA's of a type.
 struct Int8Kernels {
   DotInt8Fn* dot;
-  FillPanelFn* fill;
+  FillPanelFn* fill;  // null where panels are not faster than the exact matmul
+  std::size_t most_dot_tokens = 0;  // where fill is null: from more on the exact matmul is the faster one
 };
 
 }  // namespace ponder::kernels

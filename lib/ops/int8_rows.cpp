@@ -13,11 +13,11 @@ bool same_rows(const Tensor& a, const Tensor& b) {
 
 }  // namespace
 
-const kernels::Int8Kernels* int8_kernels(const Context& ctx, DType type, std::size_t n_in) {
-  if (ctx.compute != Compute::fast || !ctx.kernels->matmul_int8 || n_in < kernels::Int8Unit::kElements || n_in % 32 != 0)
-    return nullptr;
+const kernels::Int8Kernels* int8_kernels(const Context& ctx, DType type, std::size_t n_tokens, std::size_t n_in) {
+  if (ctx.compute != Compute::fast || n_in < kernels::Int8Unit::kElements || n_in % 32 != 0) return nullptr;
   const kernels::BlockKernels* block = block_kernels(ctx, type);
-  return block ? block->int8 : nullptr;
+  const kernels::Int8Kernels* int8 = block ? block->int8 : nullptr;
+  return int8 && (int8->fill || n_tokens <= int8->most_dot_tokens) ? int8 : nullptr;
 }
 
 void quantize_rows(const Context& ctx, std::span<Product> products) {
@@ -27,8 +27,9 @@ void quantize_rows(const Context& ctx, std::span<Product> products) {
     p.int8 = nullptr;
     p.first_int8_row = n_rows;
     p.n_int8_rows = 0;
-    if (p.x.n_rows == 0 || !int8_kernels(ctx, p.w->type, p.w->n_in) || (p.up && !int8_kernels(ctx, p.up->type, p.up->n_in)))
-      continue;
+    const kernels::Int8Kernels* int8 = int8_kernels(ctx, p.w->type, p.x.n_rows, p.w->n_in);
+    if (p.x.n_rows == 0 || !int8 || (p.up && !int8_kernels(ctx, p.up->type, p.x.n_rows, p.up->n_in))) continue;
+    p.int8_panels = int8->fill && p.x.n_rows >= kInt8PanelTokens;  // of one table: so it is for `up`
     const std::size_t n_units = p.x.n_rows * kernels::int8_units(p.x.n_cols);
     if (i > 0 && products[i - 1].int8 && same_rows(products[i - 1].x, p.x)) {
       p.int8 = products[i - 1].int8;
@@ -53,10 +54,10 @@ void quantize_rows(const Context& ctx, std::span<Product> products) {
           while (row - product->first_int8_row >= product->n_int8_rows) ++product;
           const Product& p = *product;
           const std::size_t t = row - p.first_int8_row;
-          if (p.x.n_rows < kInt8PanelTokens)
-            ctx.kernels->row_to_int8(p.int8 + t * kernels::int8_units(p.x.n_cols), 1, p.x.row(t), p.x.n_cols, 32);
-          else
+          if (p.int8_panels)
             ctx.kernels->row_to_int8(p.int8 + t, p.x.n_rows, p.x.row(t), p.x.n_cols, kernels::Int8Unit::kElements);
+          else
+            ctx.kernels->row_to_int8(p.int8 + t * kernels::int8_units(p.x.n_cols), 1, p.x.row(t), p.x.n_cols, 32);
         }
       },
       ctx.max_threads);

@@ -92,7 +92,7 @@ kernels::VecmatFn* vecmat_kernel(const Context& ctx, DType type) {
 
 // By shape, type and compute alone: neither the number of threads nor the other products of the region matter.
 Split split(const Context& ctx, const Product& p) {
-  const bool panels = p.int8 && p.x.n_rows >= kInt8PanelTokens;
+  const bool panels = p.int8 && p.int8_panels;
   const bool fast = panels || fast_kernel(ctx, p.w->type, p.x.n_rows) || onednn_takes(ctx, p.w->type, p.x.n_rows);
   const std::size_t max_tokens = panels ? kInt8TokensPerTask : fast ? kFastTokensPerTask : kTokensPerTask;
   Split s;
@@ -118,11 +118,11 @@ void run_tile(const Context& ctx, const Product& p, std::size_t first_token, std
     if (p.int8) {
       const kernels::Int8Kernels& int8 = *block_kernels(ctx, rows.type)->int8;
       const std::size_t n_units = kernels::int8_units(rows.n_in);
-      if (p.x.n_rows < kInt8PanelTokens)
-        int8.dot(out, out_stride, p.int8 + first_token * n_units, n_units, &matrix, n_tokens, 0, rows.n_out, rows.n_in);
-      else
+      if (p.int8_panels)
         ctx.kernels->matmul_int8(out, out_stride, p.int8 + first_token, p.x.n_rows, &matrix, int8.fill, n_tokens, 0,
                                  rows.n_out, rows.n_in);
+      else
+        int8.dot(out, out_stride, p.int8 + first_token * n_units, n_units, &matrix, n_tokens, 0, rows.n_out, rows.n_in);
       return;
     }
     if (onednn_takes(ctx, rows.type, p.x.n_rows) &&

@@ -22,6 +22,7 @@ struct Product {
   // Set by matmul_all:
   std::size_t first_task = 0;
   kernels::Int8Unit* int8 = nullptr;                // x, see int8_rows.h
+  bool int8_panels = false;                         // weights become panels, else each dot unpacks them
   std::size_t first_int8_row = 0, n_int8_rows = 0;  // of the region's rows that are made
 };
 // Products are independent: no y may overlap another product's y or x.

@@ -26,7 +26,7 @@ std::vector<float> some_values(std::size_t n, std::uint64_t state) {
 
 // A gated pair and a plain product over `n_rows` rows, and one product over two other rows, as an expert has them.
 struct Region {
-  kernels::Table table = kernels::make_table(kernels::highest_isa());
+  kernels::Table table;
   std::unique_ptr<ThreadPool> pool;
   Context ctx;
   std::vector<std::byte> bytes[4];
@@ -34,7 +34,8 @@ struct Region {
   std::vector<float> x, other_x, y[3];
   std::vector<kernels::Int8Unit> units;
 
-  Region(DType type, int n_threads) : pool(std::move(ThreadPool::create(n_threads)).value()) {
+  Region(DType type, int n_threads, kernels::Isa isa = kernels::highest_isa())
+      : table(kernels::make_table(isa)), pool(std::move(ThreadPool::create(n_threads)).value()) {
     ctx.kernels = &table;
     ctx.pool = pool.get();
     ctx.compute = Compute::fast;
@@ -80,21 +81,34 @@ constexpr DType kTypes[] = {DType::q4_0, DType::q8_0, DType::q2_k, DType::q4_k, 
 }  // namespace
 
 TEST_CASE("int8 products: near the exact ones, for few rows and many") {
-  for (DType type : kTypes)
-    for (std::size_t n_rows : {2, 7, 8, 9, 40, 300}) {
-      CAPTURE(dtype_name(type));
-      CAPTURE(n_rows);
-      Region fast(type, 2), exact(type, 2);
-      fast.give_units(n_rows);
-      fast.run(n_rows);
-      exact.ctx.compute = Compute::exact;
-      exact.run(n_rows);
-      CHECK(relative_error(fast.y[0], exact.y[0], n_rows * kOut) < 0.02);
-      CHECK(relative_error(fast.y[1], exact.y[1], n_rows * kOut) < 0.012);
-      CHECK(relative_error(fast.y[2], exact.y[2], 2 * kOut) < 0.006);
-      if (ops::int8_kernels(fast.ctx, type, kIn)) CHECK(fast.y[1] != exact.y[1]);  // they do run
-      for (std::size_t i = 2 * kOut; i < n_rows * kOut; ++i) REQUIRE(fast.y[2][i] == -1.0f);
-    }
+  for (kernels::Isa isa : {kernels::Isa::avx2, kernels::highest_isa()})
+    for (DType type : kTypes)
+      for (std::size_t n_rows : {2, 7, 8, 9, 40, 300}) {
+        CAPTURE(kernels::isa_name(isa));
+        CAPTURE(dtype_name(type));
+        CAPTURE(n_rows);
+        Region fast(type, 2, isa), exact(type, 2, isa);
+        fast.give_units(n_rows);
+        fast.run(n_rows);
+        exact.ctx.compute = Compute::exact;
+        exact.run(n_rows);
+        CHECK(relative_error(fast.y[0], exact.y[0], n_rows * kOut) < 0.02);
+        CHECK(relative_error(fast.y[1], exact.y[1], n_rows * kOut) < 0.012);
+        CHECK(relative_error(fast.y[2], exact.y[2], 2 * kOut) < 0.006);
+        // They do run, and what they are not for is exact.
+        CHECK((fast.y[1] == exact.y[1]) == !ops::int8_kernels(fast.ctx, type, n_rows, kIn));
+        for (std::size_t i = 2 * kOut; i < n_rows * kOut; ++i) REQUIRE(fast.y[2][i] == -1.0f);
+      }
+}
+
+TEST_CASE("int8 products: without panels dots take few rows and the exact kernels many") {
+  Region region(DType::q4_k, 1, kernels::Isa::avx2);
+  const kernels::Int8Kernels* int8 = region.table.q4_k.int8;
+  if (!int8) return;
+  const std::size_t most = int8->most_dot_tokens;
+  CHECK((most > 0 && !int8->fill));
+  CHECK(ops::int8_kernels(region.ctx, DType::q4_k, most, kIn) == int8);
+  CHECK(ops::int8_kernels(region.ctx, DType::q4_k, most + 1, kIn) == nullptr);
 }
 
 TEST_CASE("int8 products: the same bits for any number of threads") {

@@ -11,9 +11,8 @@
 //   static void unpack_scales(const unsigned char* blocks, UnitWeights& w);
 #pragma once
 
-#include "kernels/base/block_simd.inl.h"
 #include "kernels/base/dot_bytes_avx512.inl.h"
-#include "kernels/base/int8_panel.h"
+#include "kernels/base/int8_dot.inl.h"
 #include "kernels/base/transpose_avx512.inl.h"
 
 namespace ponder::kernels {
@@ -36,22 +35,6 @@ inline Vec twice_each(Vec of_pairs) {
 }
 
 // The bytes of any type, through its Stored::decode.
-struct ByteSink {
-  alignas(64) unsigned char q[256];
-  alignas(64) float scale[16], offset[16];
-  std::size_t base;
-};
-inline void give16(ByteSink& sink, std::size_t i, __m128i q, float scale, float offset = 0) {
-  _mm_store_si128(reinterpret_cast<__m128i*>(sink.q + sink.base + i), q);
-  sink.scale[(sink.base + i) / 16] = scale;
-  sink.offset[(sink.base + i) / 16] = offset;
-}
-inline void give32(ByteSink& sink, std::size_t i, __m256i q, float scale, float offset = 0) {
-  _mm256_store_si256(reinterpret_cast<__m256i*>(sink.q + sink.base + i), q);
-  const std::size_t g = (sink.base + i) / 16;
-  sink.scale[g] = sink.scale[g + 1] = scale;
-  sink.offset[g] = sink.offset[g + 1] = offset;
-}
 template <class Stored, int Group, int Low, int High>
 struct BytesOf {
   static constexpr std::size_t kElements = Stored::kElements, kBytes = Stored::kBytes;
@@ -67,20 +50,10 @@ struct BytesOf {
   }
 };
 
-template <class Bytes>
-inline const unsigned char* unit_at(const WeightMatrix& w, std::size_t row, std::size_t k) {
-  return static_cast<const unsigned char*>(w.data) + row * w.row_stride_bytes + k / Bytes::kElements * Bytes::kBytes;
-}
-
-// How far ahead weights are fetched into L2 and L1: rows follow each other in memory. On 262144 x 2048 Q4_K from memory, one
-// thread of Sapphire Rapids: 7.3 GB/s without, 11.4 with one of the two, 11.9 with both.
-constexpr std::size_t kFarBytes = 8192, kNearBytes = 1024;
-
 // Few tokens: weights are unpacked in registers. x: units of token t at x + t * x_stride.
 template <class Bytes, int T>
 inline void dot_rows(float* y, std::size_t y_stride, const Int8Unit* x, std::size_t x_stride, const WeightMatrix& w,
                      std::size_t row_begin, std::size_t row_end, std::size_t n_in) {
-  constexpr std::size_t kUnitBytes = 256 / Bytes::kElements * Bytes::kBytes;
   const std::size_t n_units = int8_units(n_in);
   for (std::size_t row = row_begin; row < row_end; ++row) {
     Vec even[T], odd[T];
@@ -88,11 +61,7 @@ inline void dot_rows(float* y, std::size_t y_stride, const Int8Unit* x, std::siz
     for (int t = 0; t < T; ++t) even[t] = odd[t] = zero();
     for (std::size_t u = 0; u < n_units; ++u) {
       const unsigned char* blocks = unit_at<Bytes>(w, row, int8_unit_begin(u, n_in));
-      PONDER_UNROLL
-      for (std::size_t i = 0; i < kUnitBytes; i += 64) {
-        _mm_prefetch(reinterpret_cast<const char*>(blocks) + kFarBytes + i, _MM_HINT_T1);
-        _mm_prefetch(reinterpret_cast<const char*>(blocks) + kNearBytes + i, _MM_HINT_T0);
-      }
+      prefetch_ahead<Bytes>(blocks);
       UnitWeights weights;
       Bytes::unpack(blocks, weights);
       Vec minimum = weights.minimum;
@@ -116,16 +85,6 @@ inline void dot_rows(float* y, std::size_t y_stride, const Int8Unit* x, std::siz
     PONDER_UNROLL
     for (int t = 0; t < T; ++t) y[static_cast<std::size_t>(t) * y_stride + row] = sum_lanes(add(even[t], odd[t]));
   }
-}
-
-template <class Bytes>
-void dot_int8(float* y, std::size_t y_stride, const Int8Unit* x, std::size_t x_stride, const WeightMatrix* matrix,
-              std::size_t n_tokens, std::size_t row_begin, std::size_t row_end, std::size_t n_in) {
-  for (; n_tokens >= 4; n_tokens -= 4, x += 4 * x_stride, y += 4 * y_stride)
-    dot_rows<Bytes, 4>(y, y_stride, x, x_stride, *matrix, row_begin, row_end, n_in);
-  if (n_tokens == 3) dot_rows<Bytes, 3>(y, y_stride, x, x_stride, *matrix, row_begin, row_end, n_in);
-  if (n_tokens == 2) dot_rows<Bytes, 2>(y, y_stride, x, x_stride, *matrix, row_begin, row_end, n_in);
-  if (n_tokens == 1) dot_rows<Bytes, 1>(y, y_stride, x, x_stride, *matrix, row_begin, row_end, n_in);
 }
 
 // Many tokens: lanes are rows of W. Sixteen rows are unpacked and transposed; then the 256 weights of a row become one scale

@@ -12,18 +12,9 @@ inline __m512i low_then_high_nibbles(__m256i bytes) {
   return _mm512_and_si512(_mm512_srlv_epi64(_mm512_broadcast_i64x4(bytes), shift), _mm512_set1_epi8(0xf));
 }
 
-inline std::uint64_t u64_at(const unsigned char* p) {
-  std::uint64_t bits;
-  __builtin_memcpy(&bits, p, sizeof bits);
-  return bits;
-}
-
 inline void unpack_k4(const unsigned char* block, UnitWeights& w) {
-  // Bytes: scales 0 .. 3, minima 0 .. 3, scales 4 .. 7, minima 4 .. 7. In general registers, whose ports are idle.
-  const std::uint64_t both = u64_at(block + 4), more = u32_at(block + 12), nibbles = more | more << 28;
-  const std::uint64_t low = both & 0x3f3f3f3f3f3f3f3f;
-  const std::uint64_t high = (nibbles & 0x0f0f0f0f0f0f0f0f) | (both >> 2 & 0x3030303030303030);
-  const __m128i codes = _mm_set_epi64x(static_cast<long long>(high), static_cast<long long>(low));
+  const K4Codes k4(block);
+  const __m128i codes = _mm_set_epi64x(static_cast<long long>(k4.high), static_cast<long long>(k4.low));
   const __m512i of_four = _mm512_set_epi32(1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0);
   const __m128 d_dmin = _mm_cvtph_ps(_mm_cvtsi32_si128(static_cast<int>(u32_at(block))));
   const Vec values = mul(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(codes)),

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/base/int8_nibbles.inl.h"
+#include "kernels/iq4_xs/iq4_xs_simd.inl.h"
 
 namespace ponder::kernels {
 namespace {
@@ -21,10 +22,7 @@ struct BytesIq4Xs {
   static __m512i nibbles_at(const unsigned char* block, int c) { return _mm512_loadu_si512(block + 8 + 64 * c); }
   static __m512i of_codes(__m512i codes) { return _mm512_shuffle_epi8(iq4_values_from_zero(), codes); }
   static void unpack_scales(const unsigned char* blocks, UnitWeights& w) {
-    // Scale g: nibble g of a u32, and above it bits 2 g, 2 g + 1 of a u16; a byte each.
-    const std::uint64_t low = _pdep_u64(u32_at(blocks + 4), 0x0f0f0f0f0f0f0f0f);
-    const std::uint64_t codes = low | _pdep_u64(u16_at(blocks + 2), 0x3030303030303030);
-    const __m256i scales = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<long long>(codes)));
+    const __m256i scales = _mm256_cvtepu8_epi32(iq4_xs_scales(blocks));
     const __m256 factors = _mm256_cvtepi32_ps(_mm256_sub_epi32(scales, _mm256_set1_epi32(32)));
     w.scale = twice_each(_mm512_castps256_ps512(_mm256_mul_ps(factors, _mm256_set1_ps(half_at(blocks)))));
     w.minimum = zero();

@@ -7,6 +7,12 @@
 namespace ponder::kernels {
 namespace {
 
+// The scales plus 32, a byte each: nibble g of a u32, and above it bits 2 g, 2 g + 1 of a u16.
+inline __m128i iq4_xs_scales(const unsigned char* block) {
+  const std::uint64_t low = _pdep_u64(u32_at(block + 4), 0x0f0f0f0f0f0f0f0f);
+  return _mm_cvtsi64_si128(static_cast<long long>(low | _pdep_u64(u16_at(block + 2), 0x3030303030303030)));
+}
+
 struct StoredIq4Xs {
   static constexpr std::size_t kElements = 256, kBytes = 136;
   template <class Sink>

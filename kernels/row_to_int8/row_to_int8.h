@@ -11,7 +11,7 @@ namespace ponder::kernels {
 
 using RowToInt8Fn = void(Int8Unit* y, std::size_t y_stride, const float* x, std::size_t n, std::size_t group);
 
-RowToInt8Fn row_to_int8_ref, row_to_int8_avx512;
+RowToInt8Fn row_to_int8_ref, row_to_int8_avx2, row_to_int8_avx512;
 
 ImplList<RowToInt8Fn> row_to_int8_impls();
 

@@ -12,7 +12,7 @@ namespace ponder::kernels {
 ToF32Fn iq1_m_to_f32_ref, iq1_m_to_f32_avx2, iq1_m_to_f32_avx512;
 MatmulFn matmul_iq1_m_ref, matmul_iq1_m_avx2, matmul_iq1_m_avx512;
 VecmatFn vecmat_iq1_m_ref, vecmat_iq1_m_avx2, vecmat_iq1_m_avx512;
-extern const Int8Kernels iq1_m_int8_avx512vnni;
+extern const Int8Kernels iq1_m_int8_avx2, iq1_m_int8_avx512vnni;
 
 ImplList<ToF32Fn> iq1_m_to_f32_impls();
 ImplList<MatmulFn> matmul_iq1_m_impls();

@@ -12,7 +12,7 @@ namespace ponder::kernels {
 ToF32Fn iq1_s_to_f32_ref, iq1_s_to_f32_avx2, iq1_s_to_f32_avx512;
 MatmulFn matmul_iq1_s_ref, matmul_iq1_s_avx2, matmul_iq1_s_avx512;
 VecmatFn vecmat_iq1_s_ref, vecmat_iq1_s_avx2, vecmat_iq1_s_avx512;
-extern const Int8Kernels iq1_s_int8_avx512vnni;
+extern const Int8Kernels iq1_s_int8_avx2, iq1_s_int8_avx512vnni;
 
 ImplList<ToF32Fn> iq1_s_to_f32_impls();
 ImplList<MatmulFn> matmul_iq1_s_impls();

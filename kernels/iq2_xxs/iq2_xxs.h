@@ -11,7 +11,7 @@ namespace ponder::kernels {
 ToF32Fn iq2_xxs_to_f32_ref, iq2_xxs_to_f32_avx2, iq2_xxs_to_f32_avx512;
 MatmulFn matmul_iq2_xxs_ref, matmul_iq2_xxs_avx2, matmul_iq2_xxs_avx512;
 VecmatFn vecmat_iq2_xxs_ref, vecmat_iq2_xxs_avx2, vecmat_iq2_xxs_avx512;
-extern const Int8Kernels iq2_xxs_int8_avx512vnni;
+extern const Int8Kernels iq2_xxs_int8_avx2, iq2_xxs_int8_avx512vnni;
 
 ImplList<ToF32Fn> iq2_xxs_to_f32_impls();
 ImplList<MatmulFn> matmul_iq2_xxs_impls();

@@ -39,8 +39,12 @@ ImplList<VecmatFn> vecmat_iq2_xxs_impls() {
 }
 
 ImplList<const Int8Kernels> iq2_xxs_int8_impls() {
+#ifdef PONDER_HAVE_AVX2
+  static constexpr Impl<const Int8Kernels> list[] = {
 #ifdef PONDER_HAVE_AVX512VNNI
-  static constexpr Impl<const Int8Kernels> list[] = {{Isa::avx512vnni, &iq2_xxs_int8_avx512vnni}};
+      {Isa::avx512vnni, &iq2_xxs_int8_avx512vnni},
+#endif
+      {Isa::avx2, &iq2_xxs_int8_avx2}};
   return {list, sizeof list / sizeof list[0]};
 #else
   return {nullptr, 0};

@@ -12,7 +12,7 @@ namespace ponder::kernels {
 ToF32Fn iq3_s_to_f32_ref, iq3_s_to_f32_avx2, iq3_s_to_f32_avx512;
 MatmulFn matmul_iq3_s_ref, matmul_iq3_s_avx2, matmul_iq3_s_avx512;
 VecmatFn vecmat_iq3_s_ref, vecmat_iq3_s_avx2, vecmat_iq3_s_avx512;
-extern const Int8Kernels iq3_s_int8_avx512vnni;
+extern const Int8Kernels iq3_s_int8_avx2, iq3_s_int8_avx512vnni;
 
 ImplList<ToF32Fn> iq3_s_to_f32_impls();
 ImplList<MatmulFn> matmul_iq3_s_impls();

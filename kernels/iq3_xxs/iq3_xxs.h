@@ -11,7 +11,7 @@ namespace ponder::kernels {
 ToF32Fn iq3_xxs_to_f32_ref, iq3_xxs_to_f32_avx2, iq3_xxs_to_f32_avx512;
 MatmulFn matmul_iq3_xxs_ref, matmul_iq3_xxs_avx2, matmul_iq3_xxs_avx512;
 VecmatFn vecmat_iq3_xxs_ref, vecmat_iq3_xxs_avx2, vecmat_iq3_xxs_avx512;
-extern const Int8Kernels iq3_xxs_int8_avx512vnni;
+extern const Int8Kernels iq3_xxs_int8_avx2, iq3_xxs_int8_avx512vnni;
 
 ImplList<ToF32Fn> iq3_xxs_to_f32_impls();
 ImplList<MatmulFn> matmul_iq3_xxs_impls();

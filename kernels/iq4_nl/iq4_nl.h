@@ -10,7 +10,7 @@ namespace ponder::kernels {
 ToF32Fn iq4_nl_to_f32_ref, iq4_nl_to_f32_avx2, iq4_nl_to_f32_avx512;
 MatmulFn matmul_iq4_nl_ref, matmul_iq4_nl_avx2, matmul_iq4_nl_avx512;
 VecmatFn vecmat_iq4_nl_ref, vecmat_iq4_nl_avx2, vecmat_iq4_nl_avx512;
-extern const Int8Kernels iq4_nl_int8_avx512vnni;
+extern const Int8Kernels iq4_nl_int8_avx2, iq4_nl_int8_avx512vnni;
 
 ImplList<ToF32Fn> iq4_nl_to_f32_impls();
 ImplList<MatmulFn> matmul_iq4_nl_impls();

@@ -11,7 +11,7 @@ namespace ponder::kernels {
 ToF32Fn iq4_xs_to_f32_ref, iq4_xs_to_f32_avx2, iq4_xs_to_f32_avx512;
 MatmulFn matmul_iq4_xs_ref, matmul_iq4_xs_avx2, matmul_iq4_xs_avx512;
 VecmatFn vecmat_iq4_xs_ref, vecmat_iq4_xs_avx2, vecmat_iq4_xs_avx512;
-extern const Int8Kernels iq4_xs_int8_avx512vnni;
+extern const Int8Kernels iq4_xs_int8_avx2, iq4_xs_int8_avx512vnni;
 
 ImplList<ToF32Fn> iq4_xs_to_f32_impls();
 ImplList<MatmulFn> matmul_iq4_xs_impls();

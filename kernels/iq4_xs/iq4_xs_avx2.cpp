@@ -3,6 +3,7 @@
 #include "kernels/base/avx2.inl.h"
 // After the lanes, which it is written in:
 #include "kernels/iq4_xs/iq4_xs_simd.inl.h"
+#include "kernels/base/int8_blocks_avx2.inl.h"
 
 namespace ponder::kernels {
 
@@ -16,5 +17,26 @@ void vecmat_iq4_xs_avx2(float* y, std::size_t y_stride, const float* x, std::siz
                         int accumulate) {
   vecmat_blocks<StoredIq4Xs>(y, y_stride, x, x_stride, *w, n_tokens, n_rows, col_begin, col_end, accumulate);
 }
+
+namespace {
+
+struct BytesIq4Xs {
+  static constexpr std::size_t kElements = 256, kBytes = 136;
+  static constexpr int kZero = 0;
+  static constexpr bool kSigned = true, kHasMinimum = false;
+  void unpack(int v, __m256i (&q)[2]) const {
+    for (int i = 0; i < 2; ++i) q[i] = look_up(kIq4Values, spread_nibbles(blocks + 8 + 32 * v + 16 * i));
+  }
+  void unpack_scales(UnitScales& s) const {
+    const Vec factors = sub(from_u8(iq4_xs_scales(blocks)), set1(32));
+    twice_each(mul(factors, set1(half_at(blocks))), s.scale);
+    s.minimum[0] = s.minimum[1] = zero();
+  }
+  const unsigned char* blocks;
+};
+
+}  // namespace
+
+extern const Int8Kernels iq4_xs_int8_avx2 = {dot_int8<BytesIq4Xs>, nullptr, kMostDotTokens};
 
 }  // namespace ponder::kernels

@@ -3,6 +3,7 @@
 #include "kernels/base/avx2.inl.h"
 // After the lanes, which it is written in:
 #include "kernels/q2_k/q2_k_simd.inl.h"
+#include "kernels/base/int8_blocks_avx2.inl.h"
 
 namespace ponder::kernels {
 
@@ -16,5 +17,31 @@ void vecmat_q2_k_avx2(float* y, std::size_t y_stride, const float* x, std::size_
                       int accumulate) {
   vecmat_blocks<StoredQ2K>(y, y_stride, x, x_stride, *w, n_tokens, n_rows, col_begin, col_end, accumulate);
 }
+
+namespace {
+
+struct BytesQ2K {
+  static constexpr std::size_t kElements = 256, kBytes = 84;
+  static constexpr int kZero = 0;
+  static constexpr bool kSigned = false, kHasMinimum = true;
+  void unpack(int v, __m256i (&q)[2]) const {
+    const __m256i bytes = bytes32(blocks + 16 + v / 2 * 32);
+    for (int i = 0; i < 2; ++i) q[i] = bit_pairs(bytes, v % 2 * 2 + i);
+  }
+  void unpack_scales(UnitScales& s) const {
+    const __m256i codes = spread_nibbles(blocks);
+    const __m128i scales = _mm256_castsi256_si128(codes), minima = _mm256_extracti128_si256(codes, 1);
+    const Vec d = set1(half_at(blocks + 80)), dmin = set1(half_at(blocks + 82));
+    s.scale[0] = mul(from_u8(scales), d);
+    s.scale[1] = mul(from_u8(_mm_srli_si128(scales, 8)), d);
+    s.minimum[0] = mul(from_u8(minima), dmin);
+    s.minimum[1] = mul(from_u8(_mm_srli_si128(minima, 8)), dmin);
+  }
+  const unsigned char* blocks;
+};
+
+}  // namespace
+
+extern const Int8Kernels q2_k_int8_avx2 = {dot_int8<BytesQ2K>, nullptr, kMostDotTokens};
 
 }  // namespace ponder::kernels

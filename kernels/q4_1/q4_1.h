@@ -10,7 +10,7 @@ namespace ponder::kernels {
 ToF32Fn q4_1_to_f32_ref, q4_1_to_f32_avx2, q4_1_to_f32_avx512;
 MatmulFn matmul_q4_1_ref, matmul_q4_1_avx2, matmul_q4_1_avx512;
 VecmatFn vecmat_q4_1_ref, vecmat_q4_1_avx2, vecmat_q4_1_avx512;
-extern const Int8Kernels q4_1_int8_avx512vnni;
+extern const Int8Kernels q4_1_int8_avx2, q4_1_int8_avx512vnni;
 
 ImplList<ToF32Fn> q4_1_to_f32_impls();
 ImplList<MatmulFn> matmul_q4_1_impls();

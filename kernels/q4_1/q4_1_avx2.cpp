@@ -3,6 +3,7 @@
 #include "kernels/base/avx2.inl.h"
 // After the lanes, which it is written in:
 #include "kernels/q4_1/q4_1_simd.inl.h"
+#include "kernels/base/int8_blocks_avx2.inl.h"
 
 namespace ponder::kernels {
 
@@ -16,5 +17,28 @@ void vecmat_q4_1_avx2(float* y, std::size_t y_stride, const float* x, std::size_
                       int accumulate) {
   vecmat_blocks<StoredQ41>(y, y_stride, x, x_stride, *w, n_tokens, n_rows, col_begin, col_end, accumulate);
 }
+
+namespace {
+
+struct BytesQ41 {
+  static constexpr std::size_t kElements = 32, kBytes = 20;
+  static constexpr int kZero = 0;
+  static constexpr bool kSigned = false, kHasMinimum = true;
+  void unpack(int v, __m256i (&q)[2]) const {
+    for (int i = 0; i < 2; ++i) {
+      const unsigned char* block = blocks + 20 * (2 * v + i);
+      q[i] = spread_nibbles(block + 4);
+    }
+  }
+  void unpack_scales(UnitScales& s) const {
+    twice_each(halves_of_blocks<20>(blocks), s.scale);
+    twice_each(sub(zero(), halves_of_blocks<20>(blocks, 2)), s.minimum);
+  }
+  const unsigned char* blocks;
+};
+
+}  // namespace
+
+extern const Int8Kernels q4_1_int8_avx2 = {dot_int8<BytesQ41>, nullptr, kMostDotTokens};
 
 }  // namespace ponder::kernels

@@ -11,7 +11,7 @@ namespace ponder::kernels {
 ToF32Fn q5_1_to_f32_ref, q5_1_to_f32_avx2, q5_1_to_f32_avx512;
 MatmulFn matmul_q5_1_ref, matmul_q5_1_avx2, matmul_q5_1_avx512;
 VecmatFn vecmat_q5_1_ref, vecmat_q5_1_avx2, vecmat_q5_1_avx512;
-extern const Int8Kernels q5_1_int8_avx512vnni;
+extern const Int8Kernels q5_1_int8_avx2, q5_1_int8_avx512vnni;
 
 ImplList<ToF32Fn> q5_1_to_f32_impls();
 ImplList<MatmulFn> matmul_q5_1_impls();

@@ -12,7 +12,7 @@ namespace ponder::kernels {
 ToF32Fn q5_k_to_f32_ref, q5_k_to_f32_avx2, q5_k_to_f32_avx512;
 MatmulFn matmul_q5_k_ref, matmul_q5_k_avx2, matmul_q5_k_avx512;
 VecmatFn vecmat_q5_k_ref, vecmat_q5_k_avx2, vecmat_q5_k_avx512;
-extern const Int8Kernels q5_k_int8_avx512vnni;
+extern const Int8Kernels q5_k_int8_avx2, q5_k_int8_avx512vnni;
 
 ImplList<ToF32Fn> q5_k_to_f32_impls();
 ImplList<MatmulFn> matmul_q5_k_impls();

@@ -10,7 +10,7 @@ namespace ponder::kernels {
 ToF32Fn q8_0_to_f32_ref, q8_0_to_f32_avx2, q8_0_to_f32_avx512;
 MatmulFn matmul_q8_0_ref, matmul_q8_0_avx2, matmul_q8_0_avx512;
 VecmatFn vecmat_q8_0_ref, vecmat_q8_0_avx2, vecmat_q8_0_avx512;
-extern const Int8Kernels q8_0_int8_avx512vnni;
+extern const Int8Kernels q8_0_int8_avx2, q8_0_int8_avx512vnni;
 
 ImplList<ToF32Fn> q8_0_to_f32_impls();
 ImplList<MatmulFn> matmul_q8_0_impls();

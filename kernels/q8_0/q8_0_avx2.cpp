@@ -3,6 +3,7 @@
 #include "kernels/base/avx2.inl.h"
 // After the lanes, which it is written in:
 #include "kernels/q8_0/q8_0_simd.inl.h"
+#include "kernels/base/int8_blocks_avx2.inl.h"
 
 namespace ponder::kernels {
 
@@ -16,5 +17,28 @@ void vecmat_q8_0_avx2(float* y, std::size_t y_stride, const float* x, std::size_
                       int accumulate) {
   vecmat_blocks<StoredQ80>(y, y_stride, x, x_stride, *w, n_tokens, n_rows, col_begin, col_end, accumulate);
 }
+
+namespace {
+
+struct BytesQ80 {
+  static constexpr std::size_t kElements = 32, kBytes = 34;
+  static constexpr int kZero = 0;
+  static constexpr bool kSigned = true, kHasMinimum = false;
+  void unpack(int v, __m256i (&q)[2]) const {
+    for (int i = 0; i < 2; ++i) {
+      const unsigned char* block = blocks + 34 * (2 * v + i);
+      q[i] = bytes32(block + 2);
+    }
+  }
+  void unpack_scales(UnitScales& s) const {
+    twice_each(halves_of_blocks<34>(blocks), s.scale);
+    s.minimum[0] = s.minimum[1] = zero();
+  }
+  const unsigned char* blocks;
+};
+
+}  // namespace
+
+extern const Int8Kernels q8_0_int8_avx2 = {dot_int8<BytesQ80>, nullptr, kMostDotTokens};
 
 }  // namespace ponder::kernels

@@ -9,9 +9,9 @@ namespace ponder::core::ops {
 
 namespace {
 
-// One task reads about this many bytes of weights: some 10 us from memory, so that the last task of a region is short,
+// One task reads about this many bytes of weights: some 20 us from memory, so that the last task of a region is short,
 // and a matrix of a tiny model is one task, which wakes no thread.
-constexpr std::size_t kTaskWeightBytes = 128 * 1024;
+constexpr std::size_t kTaskWeightBytes = 256 * 1024;
 constexpr std::size_t kMinRowsPerTask = 16;
 constexpr std::size_t kTokensPerTask = 48;  // one block of the exact matmul kernels; the activations stay in L2
 // The fast kernels copy the activations of a task once for all its rows, and take up to 96 tokens at a time.

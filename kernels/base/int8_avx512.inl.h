@@ -87,22 +87,25 @@ inline void dot_rows(float* y, std::size_t y_stride, const Int8Unit* x, std::siz
   }
 }
 
-// Many tokens: lanes are rows of W. Sixteen rows are unpacked and transposed; then the 256 weights of a row become one scale
-// and 256 bytes, round(W / scale) + 128, in 8.8 fixed point.
-struct RowsScale {
-  Vec inverse;  // 2^8 / scale, or 0
-  void set(float* scale, Vec most, __mmask16 not_a_number) {
-    const __mmask16 any = _mm512_cmp_ps_mask(most, zero(), _CMP_GT_OQ);
-    inverse = _mm512_maskz_div_ps(any, set1(127.0f * 256.0f), most);
-    store(scale, _mm512_mask_mov_ps(mul(most, set1(1.0f / 127.0f)), not_a_number, set1(__builtin_nanf(""))));
+// Many tokens: lanes are rows of W. Sixteen rows are unpacked and transposed; then 32 weights of each row become one
+// scale and 32 bytes.
+
+// Where 32 weights have one scale and no minimum, q - kZero + 128.
+struct RowsShift {
+  __m512i shift;
+  template <class Bytes>
+  static RowsShift of() {
+    return {_mm512_set1_epi8(static_cast<char>(128 - Bytes::kZero))};
   }
+  __m512i round(__m512i q) const { return _mm512_add_epi8(q, shift); }
 };
-// For weights of one group: bytes q to (q factor + offset) / 2^8, in both halves of each lane.
+// Else round(W / scale) + 128 in 8.8 fixed point, (q factor + offset) / 2^8, with the factor and offset of a group in
+// both halves of each lane.
 struct RowsRounding {
   __m512i factor, offset;
-  RowsRounding(const RowsScale& rows, Vec scale, Vec minimum, int q_zero) {
-    const __m512i f = _mm512_cvtps_epi32(mul(scale, rows.inverse));
-    __m512i o = _mm512_sub_epi32(_mm512_set1_epi32(128 * 256 + 128), _mm512_cvtps_epi32(mul(minimum, rows.inverse)));
+  RowsRounding(Vec inverse, Vec scale, Vec minimum, int q_zero) {  // inverse: 2^8 / the panel's scale
+    const __m512i f = _mm512_cvtps_epi32(mul(scale, inverse));
+    __m512i o = _mm512_sub_epi32(_mm512_set1_epi32(128 * 256 + 128), _mm512_cvtps_epi32(mul(minimum, inverse)));
     if (q_zero != 0) o = _mm512_sub_epi32(o, _mm512_mullo_epi16(f, _mm512_set1_epi32(q_zero)));
     factor = _mm512_mask_blend_epi16(0xaaaaaaaa, f, _mm512_slli_epi32(f, 16));
     offset = _mm512_mask_blend_epi16(0xaaaaaaaa, o, _mm512_slli_epi32(o, 16));
@@ -118,30 +121,55 @@ struct RowsRounding {
 // Scales (and minima) of sixteen rows, by group.
 template <class Bytes>
 struct RowsGroups {
+  static constexpr bool kExact = Bytes::kGroup == 32 && !Bytes::kHasMinimum;
   __m512i scales[16], minima[16];
+  Vec inverse[8];
 
   void set(std::size_t row, const UnitWeights& w) {
     scales[row] = _mm512_castps_si512(w.scale);
-    minima[row] = _mm512_castps_si512(w.minimum);
+    if constexpr (Bytes::kHasMinimum) minima[row] = _mm512_castps_si512(w.minimum);
   }
   Vec scale(int g) const { return _mm512_castsi512_ps(scales[g]); }
-  Vec minimum(int g) const { return Bytes::kHasMinimum ? _mm512_castsi512_ps(minima[g]) : zero(); }
-  // After all rows are set.
-  RowsScale transpose(float* panel_scale) {
+  Vec minimum(int g) const {
+    if constexpr (Bytes::kHasMinimum)
+      return _mm512_castsi512_ps(minima[g]);
+    else
+      return zero();
+  }
+  // After all rows are set: the panel's scales.
+  void transpose(Int8Panel* panel, std::size_t half) {
     transpose_units(scales);
     if constexpr (Bytes::kHasMinimum) transpose_units(minima);
     const Vec high = set1(static_cast<float>(Bytes::kHigh)), low = set1(static_cast<float>(Bytes::kLow));
-    const Vec no_sign = _mm512_castsi512_ps(_mm512_set1_epi32(0x7fffffff));
-    Vec most = zero();
-    __mmask16 not_a_number = 0;
-    for (int g = 0; g < 16; g += Bytes::kGroup / 16) {
-      const Vec a = _mm512_fmsub_ps(scale(g), high, minimum(g)), b = _mm512_fmsub_ps(scale(g), low, minimum(g));
-      not_a_number = static_cast<__mmask16>(not_a_number | _mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q));
-      most = _mm512_max_ps(most, _mm512_max_ps(_mm512_and_ps(a, no_sign), _mm512_and_ps(b, no_sign)));
+    for (int b = 0; b < 8; ++b) {
+      if constexpr (kExact) {
+        store(panel->scale[b] + half, scale(2 * b));
+      } else {
+        Vec most = zero();
+        __mmask16 not_a_number = 0;
+        for (int g = 2 * b; g < 2 * b + 2; g += Bytes::kGroup / 16) {
+          const Vec x = _mm512_fmsub_ps(scale(g), high, minimum(g)), y = _mm512_fmsub_ps(scale(g), low, minimum(g));
+          not_a_number = static_cast<__mmask16>(not_a_number | _mm512_cmp_ps_mask(x, y, _CMP_UNORD_Q));
+          most = _mm512_max_ps(most, _mm512_max_ps(_mm512_abs_ps(x), _mm512_abs_ps(y)));
+        }
+        const __mmask16 any = _mm512_cmp_ps_mask(most, set1(0x1p-100f), _CMP_GT_OQ);
+        inverse[b] = _mm512_maskz_mul_ps(any, set1(127.0f * 256.0f), reciprocal(most));
+        store(panel->scale[b] + half,
+              _mm512_mask_mov_ps(mul(most, set1(1.0f / 127.0f)), not_a_number, set1(__builtin_nanf(""))));
+      }
     }
-    RowsScale rows;
-    rows.set(panel_scale, most, not_a_number);
-    return rows;
+  }
+  auto rounding(int g) const {
+    if constexpr (kExact)
+      return RowsShift::of<Bytes>();
+    else
+      return RowsRounding(inverse[g / 2], scale(g), minimum(g), Bytes::kZero);
+  }
+
+ private:
+  static Vec reciprocal(Vec a) {  // an iteration of Newton's doubles its 14 bits
+    const Vec r = _mm512_rcp14_ps(a);
+    return mul(r, _mm512_fnmadd_ps(a, r, set1(2.0f)));
   }
 };
 
@@ -157,11 +185,11 @@ inline void fill_half(Int8Panel* panel, std::size_t half, const unsigned char* c
     for (int v = 0; v < 4; ++v) bytes[v][r] = weights.q[v];
     groups.set(r, weights);
   }
-  const RowsScale rows = groups.transpose(panel->scale + half);
+  groups.transpose(panel, half);
   for (int v = 0; v < 4; ++v) {
     transpose_units(bytes[v]);
     for (int g = 0; g < 4; g += Bytes::kGroup / 16) {
-      const RowsRounding rounding(rows, groups.scale(4 * v + g), groups.minimum(4 * v + g), Bytes::kZero);
+      const auto rounding = groups.rounding(4 * v + g);
       PONDER_UNROLL
       for (int p = 4 * g; p < 4 * g + Bytes::kGroup / 4; ++p)
         _mm512_store_si512(panel->q[16 * v + p] + 4 * half, rounding.round(bytes[v][p]));
@@ -181,15 +209,14 @@ inline void fill_half_of_nibbles(Int8Panel* panel, std::size_t half, const unsig
     nibbles[1][r] = Bytes::nibbles_at(blocks[r], 1);
     groups.set(r, weights);
   }
-  const RowsScale rows = groups.transpose(panel->scale + half);
+  groups.transpose(panel, half);
   const __m512i low_bits = _mm512_set1_epi8(0xf);
   constexpr int kRun = Bytes::kNibbleRun / 4;  // low nibbles of so many units of four, then as many high ones
   for (int c = 0; c < 2; ++c) {
     transpose_units(nibbles[c]);
     for (int first = 0; first < 16; first += kRun) {
       const int low = 32 * c + 2 * first, high = low + kRun;
-      const RowsRounding of_low(rows, groups.scale(low / 4), groups.minimum(low / 4), Bytes::kZero);
-      const RowsRounding of_high(rows, groups.scale(high / 4), groups.minimum(high / 4), Bytes::kZero);
+      const auto of_low = groups.rounding(low / 4), of_high = groups.rounding(high / 4);
       PONDER_UNROLL
       for (int i = 0; i < kRun; ++i) {
         const __m512i q = nibbles[c][first + i];

@@ -24,7 +24,8 @@ inline __m512i nibbles_of_four(const unsigned char* first) {
 // The f16 scales that begin eight blocks of 18 bytes, each for two groups of 16 weights.
 inline Vec scales_of_18(const unsigned char* blocks) {
   const __m512i low = _mm512_loadu_si512(blocks), high = _mm512_loadu_si512(blocks + 72);
-  const __m512i words = _mm512_setr_epi32(9 << 16, 27 << 16 | 18, 41 << 16 | 32, 59 << 16 | 50, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+  const __m512i words =
+      _mm512_setr_epi32(9 << 16, 27 << 16 | 18, 41 << 16 | 32, 59 << 16 | 50, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
   const __m512i halves = _mm512_permutex2var_epi16(low, words, high);
   return twice_each(_mm512_castps256_ps512(_mm256_cvtph_ps(_mm512_castsi512_si128(halves))));
 }

@@ -6,18 +6,19 @@
 
 namespace ponder::kernels {
 
-// 256 columns of 32 rows: W[r, 4 p + i] = scale[r] * (q[p][4 r + i] - 128).
+// 256 columns of 32 rows: W[r, 4 p + i] = scale[p / 8][r] * (q[p][4 r + i] - 128).
 struct alignas(64) Int8Panel {
   static constexpr std::size_t kRows = 32;
   unsigned char q[64][4 * kRows];
-  float scale[kRows];
+  float scale[8][kRows];
 };
 
 // y[t, r] = sum_k x[t, k] W[r, k] for rows [row_begin, row_end) and few tokens; x rows are x_stride units apart.
 using DotInt8Fn = void(float* y, std::size_t y_stride, const Int8Unit* x, std::size_t x_stride, const WeightMatrix* w,
                        std::size_t n_tokens, std::size_t row_begin, std::size_t row_end, std::size_t n_in);
-// Columns [k, k + 256) of rows [row, row + n_rows), 1 <= n_rows <= 32; the panel's other rows are left undefined. The weights
-// of a row are rounded to 255 levels: their largest error is 1/254 of what the largest weight of the type's scales could be.
+// Columns [k, k + 256) of rows [row, row + n_rows), 1 <= n_rows <= 32; the panel's other rows are left undefined. Types
+// with one scale and no minimum for 32 weights are held as they are; of the others 32 weights are rounded to 255
+// levels, up to the largest that their scales and minima allow.
 using FillPanelFn = void(Int8Panel* panel, const WeightMatrix* w, std::size_t row, std::size_t n_rows, std::size_t k);
 
 // One ISA's of a type.

@@ -1,7 +1,7 @@
-// y[t, r] = sum_k x[t, k] W[r, k] for many tokens (fast compute): a panel of weights is rounded to int8 once per call and
-// multiplied with every token. Sums of 256 products are exact integers.
+// y[t, r] = sum_k x[t, k] W[r, k] for many tokens (fast compute): a panel of weights is made int8 once for many tokens and
+// multiplied with each. Sums of 32 products are exact integers.
 //   y         [n_tokens, row_end]   f32, y_stride floats apart; columns [row_begin, row_end) are written
-//   x         [int8_units(n_in), n_tokens]  one scale per unit (row_to_int8 with groups of 256), rows unit_stride units apart
+//   x         [int8_units(n_in), n_tokens]  of row_to_int8, rows unit_stride units apart
 //   fill      of the weights' type; n_in >= 256 and a multiple of 32
 #pragma once
 

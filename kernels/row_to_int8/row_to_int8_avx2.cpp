@@ -46,30 +46,24 @@ inline void round_32(Int8Unit& y, std::size_t i, const float* x, const Rounding&
     sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1));
     y.scale[2 * i + half] = r.scale;
     y.scaled_sum[2 * i + half] = r.scale * static_cast<float>(_mm_cvtsi128_si32(sum));
+    return _mm_cvtsi128_si32(sum);
   };
-  put(0, a, b);
-  put(1, c, d);
+  y.offset[i] = -128 * (put(0, a, b) + put(1, c, d));
 }
 
 }  // namespace
 
-void row_to_int8_avx2(Int8Unit* y, std::size_t y_stride, const float* x, std::size_t n, std::size_t group) {
+void row_to_int8_avx2(Int8Unit* y, std::size_t y_stride, const float* x, std::size_t n) {
   for (std::size_t u = 0; u < int8_units(n); ++u) {
     Int8Unit& unit = y[u * y_stride];
     const std::size_t begin = int8_unit_begin(u, n), own = (u * Int8Unit::kElements - begin) / 32;
     const float* from = x + begin;
     for (std::size_t i = 0; i < own; ++i) {
       _mm256_store_si256(reinterpret_cast<__m256i*>(unit.q + 32 * i), _mm256_setzero_si256());
+      unit.offset[i] = 0;
       unit.scale[2 * i] = unit.scale[2 * i + 1] = unit.scaled_sum[2 * i] = unit.scaled_sum[2 * i + 1] = 0;
     }
-    if (group == 32) {
-      for (std::size_t i = own; i < 8; ++i) round_32(unit, i, from + 32 * i, Rounding(max_of_32(from + 32 * i)));
-    } else {
-      __m256i most = _mm256_setzero_si256();
-      for (std::size_t i = own; i < 8; ++i) most = _mm256_max_epu32(most, max_of_32(from + 32 * i));
-      const Rounding rounding(most);
-      for (std::size_t i = own; i < 8; ++i) round_32(unit, i, from + 32 * i, rounding);
-    }
+    for (std::size_t i = own; i < 8; ++i) round_32(unit, i, from + 32 * i, Rounding(max_of_32(from + 32 * i)));
   }
 }
 

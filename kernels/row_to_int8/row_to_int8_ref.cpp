@@ -5,13 +5,13 @@
 
 namespace ponder::kernels {
 
-void row_to_int8_ref(Int8Unit* y, std::size_t y_stride, const float* x, std::size_t n, std::size_t group) {
+void row_to_int8_ref(Int8Unit* y, std::size_t y_stride, const float* x, std::size_t n) {
   for (std::size_t u = 0; u < int8_units(n); ++u) {
     Int8Unit& unit = y[u * y_stride];
     unit = {};
     const std::size_t begin = int8_unit_begin(u, n), own = u * Int8Unit::kElements - begin;
-    for (std::size_t i = own, end; i < Int8Unit::kElements; i = end) {
-      end = i + group < Int8Unit::kElements ? i + group : Int8Unit::kElements;
+    for (std::size_t i = own; i < Int8Unit::kElements; i += 32) {
+      const std::size_t end = i + 32;
       float most = 0;
       bool finite = true;
       for (std::size_t k = i; k < end; ++k) {
@@ -29,6 +29,7 @@ void row_to_int8_ref(Int8Unit* y, std::size_t y_stride, const float* x, std::siz
         }
         unit.scale[g] = scale;
         unit.scaled_sum[g] = scale * static_cast<float>(sum);
+        unit.offset[g / 2] -= 128 * sum;
       }
     }
   }

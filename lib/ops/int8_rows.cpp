@@ -55,9 +55,9 @@ void quantize_rows(const Context& ctx, std::span<Product> products) {
           const Product& p = *product;
           const std::size_t t = row - p.first_int8_row;
           if (p.int8_panels)
-            ctx.kernels->row_to_int8(p.int8 + t, p.x.n_rows, p.x.row(t), p.x.n_cols, kernels::Int8Unit::kElements);
+            ctx.kernels->row_to_int8(p.int8 + t, p.x.n_rows, p.x.row(t), p.x.n_cols);
           else
-            ctx.kernels->row_to_int8(p.int8 + t * kernels::int8_units(p.x.n_cols), 1, p.x.row(t), p.x.n_cols, 32);
+            ctx.kernels->row_to_int8(p.int8 + t * kernels::int8_units(p.x.n_cols), 1, p.x.row(t), p.x.n_cols);
         }
       },
       ctx.max_threads);

@@ -10,13 +10,13 @@ namespace {
 
 // Rows of activations as units, unit u of token t at [t][u], or at [u][t] for panels; and the values they stand for.
 struct Int8Rows {
-  Int8Rows(const Input<float>& x, std::size_t n_tokens, std::size_t n, std::size_t group) : units(n_tokens * int8_units(n)), values(n_tokens * n) {
+  Int8Rows(const Input<float>& x, std::size_t n_tokens, std::size_t n, bool for_panels) : units(n_tokens * int8_units(n)), values(n_tokens * n) {
     const std::size_t n_units = int8_units(n);
     for (std::size_t t = 0; t < n_tokens; ++t) {
-      if (group == 32) row_to_int8_ref(units.data() + t * n_units, 1, x.data() + t * n, n, group);
-      else row_to_int8_ref(units.data() + t, n_tokens, x.data() + t * n, n, group);
+      if (for_panels) row_to_int8_ref(units.data() + t, n_tokens, x.data() + t * n, n);
+      else row_to_int8_ref(units.data() + t * n_units, 1, x.data() + t * n, n);
       for (std::size_t u = 0; u < n_units; ++u) {
-        const Int8Unit& unit = group == 32 ? units[t * n_units + u] : units[u * n_tokens + t];
+        const Int8Unit& unit = for_panels ? units[u * n_tokens + t] : units[t * n_units + u];
         for (std::size_t k = 0; k < 256; ++k)
           if (unit.scale[k / 16] != 0) values[t * n + int8_unit_begin(u, n) + k] = unit.scale[k / 16] * unit.q[k];
       }
@@ -61,7 +61,7 @@ void check_dot(const Type& type, const Run& run) {
   const Input<float> x(run.n_tokens * run.n_cols);
   Random random(run.n_cols);
   fill(x, random);
-  const Int8Rows rows(x, run.n_tokens, run.n_cols, 32);
+  const Int8Rows rows(x, run.n_tokens, run.n_cols, false);
   std::vector<double> decoded(run.n_rows * run.n_cols);
   for (std::size_t i = 0; i < decoded.size(); ++i) decoded[i] = w.decoded[i];
   const std::size_t y_stride = run.n_rows + 3;
@@ -78,22 +78,27 @@ void check_fill(const Type& type, const BlockMatrix& w, std::size_t n_cols, std:
   CAPTURE(row);
   CAPTURE(n_rows);
   CAPTURE(k);
+  using ponder::core::DType;
+  const DType held[] = {DType::q4_0, DType::q5_0, DType::q8_0, DType::iq4_nl, DType::iq4_xs};
+  const bool exact = std::find(std::begin(held), std::end(held), type.type) != std::end(held);
   for_each_supported(type.int8, [&](const Int8Kernels* int8) {
     if (!int8->fill) return;
     Int8Panel panel;
     int8->fill(&panel, &w.blocks, row, n_rows, k);
     std::size_t n_far = 0, n_coarse = 0;
-    for (std::size_t r = 0; r < n_rows; ++r) {
-      double largest = 0;
-      for (std::size_t i = 0; i < 256; ++i) {
-        const double want = w.decoded[(row + r) * n_cols + k + i];
-        const double got = double{panel.scale[r]} * (panel.q[i / 4][4 * r + i % 4] - 128);
-        largest = std::max(largest, std::abs(want));
-        n_far += !(std::abs(got - want) <= 0.8 * double{panel.scale[r]});
+    for (std::size_t r = 0; r < n_rows; ++r)
+      for (std::size_t b = 0; b < 8; ++b) {
+        const double scale = std::abs(double{panel.scale[b][r]});
+        double largest = 0;
+        for (std::size_t i = 32 * b; i < 32 * b + 32; ++i) {
+          const double want = w.decoded[(row + r) * n_cols + k + i];
+          const double got = double{panel.scale[b][r]} * (panel.q[i / 4][4 * r + i % 4] - 128);
+          largest = std::max(largest, std::abs(want));
+          n_far += !(std::abs(got - want) <= (exact ? 1e-6 * std::abs(want) : 0.8 * scale));
+        }
+        // The scales and minima could give weights some times as large as those that the codes give.
+        n_coarse += !(scale * (exact ? 1 : 127) <= 8.0001 * largest);
       }
-      // The scales of a unit could give weights some times as large as those that its codes give.
-      n_coarse += !(panel.scale[r] * 127 <= 4.0001 * largest);
-    }
     CHECK(n_far == 0);
     CHECK(n_coarse == 0);
   }, 0);
@@ -101,12 +106,10 @@ void check_fill(const Type& type, const BlockMatrix& w, std::size_t n_cols, std:
 
 }  // namespace
 
-TEST_CASE("int8: rows become units with the bits of the reference, for any size, group and value") {
+TEST_CASE("int8: rows become units with the bits of the reference, for any size and value") {
   for (std::size_t n : {256, 288, 512, 544, 736, 1408, 2048})
-    for (std::size_t group : {32, 256})
-      for (std::size_t stride : {1, 3}) {
+    for (std::size_t stride : {1, 3}) {
         CAPTURE(n);
-        CAPTURE(group);
         const Input<float> x(n);
         Random random(n);
         fill(x, random);
@@ -115,10 +118,10 @@ TEST_CASE("int8: rows become units with the bits of the reference, for any size,
         x[0] = -1000;
         const std::size_t n_units = int8_units(n);
         std::vector<Int8Unit> want(n_units * stride);
-        row_to_int8_ref(want.data(), stride, x.data(), n, group);
+        row_to_int8_ref(want.data(), stride, x.data(), n);
         for_each_supported(row_to_int8_impls(), [&](RowToInt8Fn* fn) {
           std::vector<Int8Unit> got(n_units * stride);
-          fn(got.data(), stride, x.data(), n, group);
+          fn(got.data(), stride, x.data(), n);
           CHECK(std::memcmp(got.data(), want.data(), got.size() * sizeof(Int8Unit)) == 0);
         });
         double worst = 0;  // in steps
@@ -127,7 +130,7 @@ TEST_CASE("int8: rows become units with the bits of the reference, for any size,
             const Int8Unit& unit = want[u * stride];
             const std::size_t at = int8_unit_begin(u, n) + k;
             if (at < u * 256) {  // the unit before has it
-              CHECK((unit.q[k] == 0 && unit.scale[k / 16] == 0 && unit.scaled_sum[k / 16] == 0));
+              CHECK((unit.q[k] == 0 && unit.scale[k / 16] == 0 && unit.scaled_sum[k / 16] == 0 && unit.offset[k / 32] == 0));
               continue;
             }
             const double scale = unit.scale[k / 16];
@@ -139,14 +142,13 @@ TEST_CASE("int8: rows become units with the bits of the reference, for any size,
 
 TEST_CASE("int8: what is no number stays none") {
   for (float bad : {kNan, kInf, -kInf})
-    for (std::size_t group : {32, 256})
-      for_each_supported(row_to_int8_impls(), [&](RowToInt8Fn* fn) {
+    for_each_supported(row_to_int8_impls(), [&](RowToInt8Fn* fn) {
         const Input<float> x(512);
         Random random(1);
         fill(x, random);
         x[300] = bad;
         std::vector<Int8Unit> units(2);
-        fn(units.data(), 1, x.data(), 512, group);
+        fn(units.data(), 1, x.data(), 512);
         CHECK(std::isnan(units[1].scale[300 % 256 / 16]));
         CHECK(std::isnan(units[1].scaled_sum[300 % 256 / 16]));
         CHECK_FALSE(std::isnan(units[0].scale[0]));
@@ -158,7 +160,7 @@ TEST_CASE("int8: what is no number stays none") {
       Random random(2);
       fill(x, random);
       x[5] = kNan;
-      const Int8Rows rows(x, 1, 512, 32);
+      const Int8Rows rows(x, 1, 512, false);
       float y[3];
       int8->dot(y, 3, rows.units.data(), 2, &w.blocks, 1, 0, 3, 512);
       CHECK((std::isnan(y[0]) && std::isnan(y[2])));
@@ -167,8 +169,8 @@ TEST_CASE("int8: what is no number stays none") {
       std::memcpy(w.bytes.data() + w.stride + type.scales[0], not_a_number, 2);  // row 1
       Int8Panel panel;
       int8->fill(&panel, &w.blocks, 0, 3, 0);
-      CHECK(std::isnan(panel.scale[1]));
-      CHECK_FALSE((std::isnan(panel.scale[0]) || std::isnan(panel.scale[2])));
+      CHECK(std::isnan(panel.scale[0][1]));
+      CHECK_FALSE((std::isnan(panel.scale[0][0]) || std::isnan(panel.scale[0][2])));
     }, 0);
   });
 }
@@ -204,7 +206,7 @@ TEST_CASE("int8: the largest weights times the largest activations do not satura
             want += double{x[i]} * decoded[i];
             magnitude += std::abs(double{decoded[i]});
           }
-          const Int8Rows rows(x, 1, 256, 32);
+          const Int8Rows rows(x, 1, 256, false);
           float y = 0;
           int8->dot(&y, 1, rows.units.data(), 1, &w.blocks, 1, 0, 1, 256);
           CHECK(near(y, want, 3e-5 * magnitude));
@@ -239,7 +241,7 @@ TEST_CASE("int8: matmul multiplies what the panels hold, for any number of token
       const Input<float> x(run.n_tokens * run.n_cols);
       Random random(run.n_cols);
       fill(x, random);
-      const Int8Rows rows(x, run.n_tokens, run.n_cols, 256);
+      const Int8Rows rows(x, run.n_tokens, run.n_cols, true);
       const std::size_t end = run.n_rows - run.drop, n_units = int8_units(run.n_cols);
       std::vector<double> rounded(run.n_rows * run.n_cols);  // where two units have a column, the first one's
       for (std::size_t row = run.skip; row < end; row += 32)
@@ -249,7 +251,7 @@ TEST_CASE("int8: matmul multiplies what the panels hold, for any number of token
           for (std::size_t r = row; r < std::min(row + 32, end); ++r)
             for (std::size_t k = 0; k < 256; ++k)
               rounded[r * run.n_cols + int8_unit_begin(u, run.n_cols) + k] =
-                  double{panel.scale[r - row]} * (panel.q[k / 4][4 * (r - row) + k % 4] - 128);
+                  double{panel.scale[k / 32][r - row]} * (panel.q[k / 4][4 * (r - row) + k % 4] - 128);
         }
       const std::size_t y_stride = run.n_rows + 3;
       const auto check = [&](MatmulInt8Fn* fn) {

@@ -230,10 +230,15 @@ inline void fill_half_of_nibbles(Int8Panel* panel, std::size_t half, const unsig
 
 template <class Bytes>
 void fill_panel(Int8Panel* panel, const WeightMatrix* w, std::size_t row, std::size_t n_rows, std::size_t k) {
+  constexpr std::size_t kUnitBytes = 256 / Bytes::kElements * Bytes::kBytes;
   for (std::size_t half = 0; half < Int8Panel::kRows; half += kLanes) {
     const unsigned char* blocks[kLanes];
-    for (std::size_t r = 0; r < kLanes; ++r)  // rows past the end repeat the last one; their sums are not stored
+    for (std::size_t r = 0; r < kLanes; ++r) {  // rows past the end repeat the last one; their sums are not stored
       blocks[r] = unit_at<Bytes>(*w, row + (half + r < n_rows ? half + r : n_rows - 1), k);
+      PONDER_UNROLL
+      for (std::size_t i = 0; i < kUnitBytes; i += 64)  // the rows' next panel
+        _mm_prefetch(reinterpret_cast<const char*>(blocks[r]) + kUnitBytes + i, _MM_HINT_T1);
+    }
     if constexpr (requires { Bytes::kNibbleRun; }) fill_half_of_nibbles<Bytes>(panel, half, blocks);
     else fill_half<Bytes>(panel, half, blocks);
   }

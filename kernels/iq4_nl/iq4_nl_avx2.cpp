@@ -22,8 +22,8 @@ namespace {
 
 struct BytesIq4Nl {
   static constexpr std::size_t kElements = 32, kBytes = 18;
-  static constexpr int kZero = 0;
-  static constexpr bool kSigned = true, kHasMinimum = false;
+  static constexpr int kBits = 8, kZero = 0;
+  static constexpr bool kHasMinimum = false;
   void unpack(int v, __m256i (&q)[2]) const {
     for (int i = 0; i < 2; ++i) {
       const unsigned char* block = blocks + 18 * (2 * v + i);

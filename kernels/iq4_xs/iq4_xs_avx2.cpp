@@ -22,8 +22,8 @@ namespace {
 
 struct BytesIq4Xs {
   static constexpr std::size_t kElements = 256, kBytes = 136;
-  static constexpr int kZero = 0;
-  static constexpr bool kSigned = true, kHasMinimum = false;
+  static constexpr int kBits = 8, kZero = 0;
+  static constexpr bool kHasMinimum = false;
   void unpack(int v, __m256i (&q)[2]) const {
     for (int i = 0; i < 2; ++i) q[i] = look_up(kIq4Values, spread_nibbles(blocks + 8 + 32 * v + 16 * i));
   }

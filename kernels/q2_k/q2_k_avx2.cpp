@@ -22,8 +22,8 @@ namespace {
 
 struct BytesQ2K {
   static constexpr std::size_t kElements = 256, kBytes = 84;
-  static constexpr int kZero = 0;
-  static constexpr bool kSigned = false, kHasMinimum = true;
+  static constexpr int kBits = 2, kZero = 0;
+  static constexpr bool kHasMinimum = true;
   void unpack(int v, __m256i (&q)[2]) const {
     const __m256i bytes = bytes32(blocks + 16 + v / 2 * 32);
     for (int i = 0; i < 2; ++i) q[i] = bit_pairs(bytes, v % 2 * 2 + i);

@@ -22,8 +22,8 @@ namespace {
 
 struct BytesQ3K {
   static constexpr std::size_t kElements = 256, kBytes = 110;
-  static constexpr int kZero = 4;
-  static constexpr bool kSigned = false, kHasMinimum = false;
+  static constexpr int kBits = 3, kZero = 4;
+  static constexpr bool kHasMinimum = false;
   void unpack(int v, __m256i (&q)[2]) const {
     const __m256i high = bytes32(blocks), bytes = bytes32(blocks + 32 + v / 2 * 32);
     for (int i = 0; i < 2; ++i) q[i] = _mm256_or_si256(bit_pairs(bytes, v % 2 * 2 + i), move_bit(high, 2 * v + i, 2));

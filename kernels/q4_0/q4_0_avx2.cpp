@@ -22,8 +22,8 @@ namespace {
 
 struct BytesQ40 {
   static constexpr std::size_t kElements = 32, kBytes = 18;
-  static constexpr int kZero = 8;
-  static constexpr bool kSigned = false, kHasMinimum = false;
+  static constexpr int kBits = 4, kZero = 8;
+  static constexpr bool kHasMinimum = false;
   void unpack(int v, __m256i (&q)[2]) const {
     for (int i = 0; i < 2; ++i) {
       const unsigned char* block = blocks + 18 * (2 * v + i);

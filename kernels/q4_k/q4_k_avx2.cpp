@@ -22,8 +22,8 @@ namespace {
 
 struct BytesQ4K {
   static constexpr std::size_t kElements = 256, kBytes = 144;
-  static constexpr int kZero = 0;
-  static constexpr bool kSigned = false, kHasMinimum = true;
+  static constexpr int kBits = 4, kZero = 0;
+  static constexpr bool kHasMinimum = true;
   void unpack(int v, __m256i (&q)[2]) const {
     const __m256i bytes = bytes32(blocks + 16 + 32 * v);
     q[0] = low_nibbles(bytes);

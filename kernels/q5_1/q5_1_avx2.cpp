@@ -22,8 +22,8 @@ namespace {
 
 struct BytesQ51 {
   static constexpr std::size_t kElements = 32, kBytes = 24;
-  static constexpr int kZero = 0;
-  static constexpr bool kSigned = false, kHasMinimum = true;
+  static constexpr int kBits = 5, kZero = 0;
+  static constexpr bool kHasMinimum = true;
   void unpack(int v, __m256i (&q)[2]) const {
     for (int i = 0; i < 2; ++i) {
       const unsigned char* block = blocks + 24 * (2 * v + i);

@@ -22,8 +22,8 @@ namespace {
 
 struct BytesQ5K {
   static constexpr std::size_t kElements = 256, kBytes = 176;
-  static constexpr int kZero = 0;
-  static constexpr bool kSigned = false, kHasMinimum = true;
+  static constexpr int kBits = 5, kZero = 0;
+  static constexpr bool kHasMinimum = true;
   void unpack(int v, __m256i (&q)[2]) const {
     const __m256i bytes = bytes32(blocks + 48 + 32 * v), high = bytes32(blocks + 16);
     q[0] = _mm256_or_si256(low_nibbles(bytes), move_bit(high, 2 * v, 4));

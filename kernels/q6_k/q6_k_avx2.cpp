@@ -22,8 +22,8 @@ namespace {
 
 struct BytesQ6K {
   static constexpr std::size_t kElements = 256, kBytes = 210;
-  static constexpr int kZero = 32;
-  static constexpr bool kSigned = false, kHasMinimum = false;
+  static constexpr int kBits = 6, kZero = 32;
+  static constexpr bool kHasMinimum = false;
   void unpack(int v, __m256i (&q)[2]) const {
     const __m256i high = bytes32(blocks + 128 + v / 2 * 32);
     for (int i = 0; i < 2; ++i) {

@@ -157,7 +157,7 @@ PONDER_API int32_t PONDER_CALL ponder_runtime_threads(const ponder_runtime* runt
 typedef int32_t ponder_compute;
 #define PONDER_COMPUTE_DEFAULT 0 /* fast */
 #define PONDER_COMPUTE_EXACT 1   /* f32 activations and accumulation; same bits for any threads, chunks and batches */
-#define PONDER_COMPUTE_FAST 2    /* whatever is quickest; same bits for any threads */
+#define PONDER_COMPUTE_FAST 2    /* whatever is quickest, activations may be rounded; same bits for any threads */
 
 typedef int32_t ponder_kv_type;
 #define PONDER_KV_DEFAULT 0 /* f32 in exact compute, f16 in fast */

@@ -9,8 +9,7 @@ namespace ponder::kernels {
 
 namespace {
 
-constexpr int kTile =
-    6;  // 6 x 2 accumulators of 32 products and of all, two of weights, one activation of 32 registers
+constexpr int kTile = 6;  // 6 x 2 accumulators of 32 products, as many of all, two of weights, an activation: 27 registers
 constexpr std::size_t kMaxTokens = 256;  // of one panel: their units stay in L2
 
 struct Tile {

@@ -15,8 +15,9 @@ enum class Compute {
   exact,  // f32 activations and accumulation on dequantised weights; same bits for any thread count, chunk size, batch
   // Whatever is quickest; the same bits for any thread count, but not for any chunk size and batch. Sums are f32; on CPUs with
   // fast bf16 dot products (kernels::bf16_dot_is_fast) the activations of long passes are rounded to bf16, and FP8 weights
-  // after dequantising (kernels/matmul_bf16/matmul_bf16.h); the router never. Root mean square of the error over that of the
-  // logits, in the fixtures: below 1e-5 without rounding; with it 1 % in dense models, and as much as the choice of experts
+  // after dequantising (kernels/matmul_bf16/matmul_bf16.h). Activations that meet block-quantised weights are rounded to int8
+  // (lib/ops/int8_rows.h); perplexities with it are in docs/performance.md. The router's never. Root mean square of the error over that of the
+  // logits, in the fixtures (bf16): below 1e-5 without rounding; with it 1 % in dense models, and as much as the choice of experts
   // tips over between near equals in mixtures (at most 15 % with random weights).
   fast,
 };

@@ -1,6 +1,7 @@
 #include "lib/ops/int8_rows.h"
 
 #include <algorithm>
+
 namespace ponder::core::ops {
 
 namespace {
@@ -31,7 +32,7 @@ void quantize_rows(const Context& ctx, std::span<Product> products) {
     if (p.x.n_rows == 0 || !int8 || (p.up && !int8_kernels(ctx, p.up->type, p.x.n_rows, p.up->n_in))) continue;
     p.int8_panels = int8->fill && p.x.n_rows >= kInt8PanelTokens;  // of one table: so it is for `up`
     const std::size_t n_units = p.x.n_rows * kernels::int8_units(p.x.n_cols);
-    if (i > 0 && products[i - 1].int8 && same_rows(products[i - 1].x, p.x)) {
+    if (i > 0 && products[i - 1].int8 && products[i - 1].int8_panels == p.int8_panels && same_rows(products[i - 1].x, p.x)) {
       p.int8 = products[i - 1].int8;
     } else if (n_units <= ctx.n_int8_units - used) {
       p.int8 = ctx.int8_units + used;

@@ -90,7 +90,7 @@ kernels::VecmatFn* vecmat_kernel(const Context& ctx, DType type) {
   }
 }
 
-// By shape, type and compute alone: neither the number of threads nor the other products of the region matter.
+// By shape, type and compute, and whether the region had room for its int8 rows: the number of threads does not matter.
 Split split(const Context& ctx, const Product& p) {
   const bool panels = p.int8 && p.int8_panels;
   const bool fast = panels || fast_kernel(ctx, p.w->type, p.x.n_rows) || onednn_takes(ctx, p.w->type, p.x.n_rows);

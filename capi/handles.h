@@ -24,6 +24,7 @@ inline core::Context context_of(const Runtime& runtime) {
   core::Context ctx;
   ctx.kernels = &runtime.kernels;
   ctx.pool = runtime.pool.get();
+  ctx.memory = runtime.memory;
   return ctx;
 }
 

@@ -149,7 +149,7 @@ ponder_status PONDER_CALL ponder_model_random(ponder_runtime* runtime, const cha
     if (n_layers < 0) return core::fail(Code::invalid_argument, "n_layers: {}, want 0 or more", n_layers);
     Json config;
     PONDER_TRY(capi::parse_argument("config_json", config_json, config_json_len, config));
-    PONDER_ASSIGN(auto model, core::Model::random(config, type, n_layers, seed));
+    PONDER_ASSIGN(auto model, core::Model::random(config, type, n_layers, seed, runtime->shared->memory));
     *out_model = new ponder_model{std::move(model)};
     return {};
   });
@@ -202,7 +202,7 @@ ponder_status PONDER_CALL ponder_model_plan(const ponder_model* model, const pon
     PONDER_ASSIGN(const core::SessionPlan p, core::Session::plan(model->shared->config(), session));
     ponder_memory_plan plan{};
     plan.context_length = static_cast<int64_t>(p.params.context_length);
-    plan.weight_bytes = model->shared->summary().weight_bytes;
+    plan.weight_bytes = model->shared->memory_bytes();
     plan.kv_bytes = p.kv_bytes;
     plan.scratch_bytes = p.scratch_bytes;
     plan.total_bytes = plan.weight_bytes + plan.kv_bytes + plan.scratch_bytes;

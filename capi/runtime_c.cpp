@@ -82,6 +82,10 @@ ponder_status PONDER_CALL ponder_runtime_create(const ponder_runtime_params* par
     PONDER_TRY(capi::check_flags("ponder_runtime_params.flags", p.flags, 0));
     if (p.log_level < PONDER_LOG_DEFAULT || p.log_level > PONDER_LOG_ERROR)
       return core::fail(Code::invalid_argument, "log_level: {}, want a PONDER_LOG_ value", p.log_level);
+    if (p.memory_limit < 0) return core::fail(Code::invalid_argument, "memory_limit: {}, want 0 (none) or more", p.memory_limit);
+    if (!p.allocate != !p.deallocate)
+      return core::fail(Code::invalid_argument, "{} is NULL, but {} is not", p.allocate ? "deallocate" : "allocate",
+                        p.allocate ? "allocate" : "deallocate");
     Isa cap;
     PONDER_TRY(isa_cap(p.max_isa, cap));
     auto shared = std::make_shared<capi::Runtime>();
@@ -93,6 +97,9 @@ ponder_status PONDER_CALL ponder_runtime_create(const ponder_runtime_params* par
           },
           static_cast<core::LogLevel>(least - 1));
     }
+    shared->memory = std::make_shared<core::Memory>(
+        static_cast<std::uint64_t>(p.memory_limit),
+        core::Memory::Allocator{p.allocate, p.deallocate, p.allocator_user_data});
     shared->kernels = kernels::make_table(cap);
     if (cap >= kernels::Isa::avx512bf16) shared->onednn = core::ops::Onednn::load_if_faster();
     PONDER_ASSIGN(shared->pool, core::ThreadPool::create(p.n_threads, {p.on_thread_start, p.thread_user_data, p.executor,
@@ -113,4 +120,22 @@ const char* PONDER_CALL ponder_runtime_isa(const ponder_runtime* runtime) noexce
 }
 int32_t PONDER_CALL ponder_runtime_threads(const ponder_runtime* runtime) noexcept {
   return runtime ? runtime->shared->pool->n_threads() : 0;
+}
+
+ponder_status PONDER_CALL ponder_runtime_memory(const ponder_runtime* runtime, ponder_memory_info* out_info,
+                                                ponder_error* err) noexcept {
+  return capi::guarded(err, [&]() -> Status {
+    PONDER_TRY(capi::need({{"runtime", runtime}, {"out_info", out_info}}));
+    PONDER_TRY(capi::check_out("ponder_memory_info", out_info));
+    const core::Memory::Usage usage = runtime->shared->memory->usage();
+    ponder_memory_info info{};
+    info.limit_bytes = static_cast<int64_t>(usage.limit_bytes);
+    info.used_bytes = static_cast<int64_t>(usage.used_bytes);
+    info.peak_bytes = static_cast<int64_t>(usage.peak_bytes);
+    info.weight_bytes = static_cast<int64_t>(usage.weight_bytes);
+    info.kv_bytes = static_cast<int64_t>(usage.kv_bytes);
+    info.scratch_bytes = static_cast<int64_t>(usage.scratch_bytes);
+    capi::write_out(info, out_info);
+    return {};
+  });
 }

@@ -62,7 +62,7 @@ typedef int32_t ponder_status; /* callers expect values that are not listed here
 #define PONDER_E_TEMPLATE -11         /* a chat template failed or ran into its limits */
 #define PONDER_E_NUMERIC -12          /* NaN or infinity where a finite number was needed */
 #define PONDER_E_BUFFER_TOO_SMALL -13
-#define PONDER_E_CALLBACK -14         /* not used yet */
+#define PONDER_E_CALLBACK -14         /* a function of the host threw an exception, or broke what is said about it */
 #define PONDER_E_DEVICE -15           /* not used yet */
 #define PONDER_E_INTERNAL -100
 
@@ -114,6 +114,14 @@ typedef void(PONDER_CALL* ponder_executor_fn)(void* user_data, size_t n_tasks, p
 /* Runs on each compute thread that the runtime starts, index from 1: to set its name, affinity or priority. */
 typedef void(PONDER_CALL* ponder_thread_fn)(void* user_data, int32_t index);
 
+/*
+ * The host's allocator, for large memory: KV caches, scratch, weights that are converted or read. size is above 0, alignment
+ * a power of two (64 today). allocate returns NULL when there is none left; deallocate gets what allocate was given. Any
+ * thread, several at once.
+ */
+typedef void*(PONDER_CALL* ponder_allocate_fn)(void* user_data, size_t size, size_t alignment);
+typedef void(PONDER_CALL* ponder_deallocate_fn)(void* user_data, void* memory, size_t size, size_t alignment);
+
 typedef struct ponder_runtime_params {
   uint32_t struct_size;
   int32_t n_threads;          /* compute threads, the calling one included; 0: one per available core */
@@ -127,6 +135,12 @@ typedef struct ponder_runtime_params {
   void* thread_user_data;
   ponder_executor_fn executor; /* NULL: threads of the runtime's own. Used as long as anything made with it lives */
   void* executor_user_data;
+  int64_t memory_limit; /* bytes of weights, KV caches and scratch of all that is made with the runtime; 0: no limit. Mapped
+                           weights count, too. A call that would need more is PONDER_E_OUT_OF_MEMORY and says the numbers;
+                           ponder_model_plan says them before, ponder_runtime_memory what is in use */
+  ponder_allocate_fn allocate; /* NULL: operator new. Both or neither; used as long as anything made with the runtime lives */
+  ponder_deallocate_fn deallocate;
+  void* allocator_user_data;
 } ponder_runtime_params;
 
 static inline ponder_runtime_params ponder_runtime_params_default(void) {
@@ -151,6 +165,21 @@ PONDER_API void PONDER_CALL ponder_runtime_free(ponder_runtime* runtime) PONDER_
 PONDER_API const char* PONDER_CALL ponder_runtime_isa(const ponder_runtime* runtime) PONDER_NOEXCEPT;
 /** Compute threads, the calling one included; 0 for NULL. */
 PONDER_API int32_t PONDER_CALL ponder_runtime_threads(const ponder_runtime* runtime) PONDER_NOEXCEPT;
+
+typedef struct ponder_memory_info {
+  uint32_t struct_size;
+  uint32_t flags;        /* 0 */
+  int64_t limit_bytes;   /* memory_limit; 0: none */
+  int64_t used_bytes;    /* the sum of the three below */
+  int64_t peak_bytes;    /* the most that used_bytes has been */
+  int64_t weight_bytes;  /* of the models loaded with this runtime */
+  int64_t kv_bytes;      /* of its sessions, as they are reserved; forks too */
+  int64_t scratch_bytes;
+} ponder_memory_info;
+
+/** What the large memory of all that lives with this runtime is. Set out_info->struct_size first. */
+PONDER_API ponder_status PONDER_CALL ponder_runtime_memory(const ponder_runtime* runtime, ponder_memory_info* out_info,
+                                                           ponder_error* err) PONDER_NOEXCEPT;
 
 /* ---- Settings of a session --------------------------------------------------------------------------------------- */
 

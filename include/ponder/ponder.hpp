@@ -140,6 +140,15 @@ struct RuntimeOptions {
   ponder_log_fn log = nullptr;
   void* log_user_data = nullptr;
   ponder_log_level log_level = PONDER_LOG_DEFAULT;
+  std::int64_t memory_limit = 0;  // bytes of weights, KV caches and scratch; 0: none
+  // As in ponder_runtime_params; these must not throw either.
+  ponder_thread_fn on_thread_start = nullptr;
+  void* thread_user_data = nullptr;
+  ponder_executor_fn executor = nullptr;
+  void* executor_user_data = nullptr;
+  ponder_allocate_fn allocate = nullptr;
+  ponder_deallocate_fn deallocate = nullptr;
+  void* allocator_user_data = nullptr;
 };
 
 class Runtime {
@@ -149,6 +158,10 @@ class Runtime {
     p.n_threads = options.n_threads;
     if (!options.max_isa.empty()) p.max_isa = options.max_isa.c_str();
     p.log = options.log, p.log_user_data = options.log_user_data, p.log_level = options.log_level;
+    p.memory_limit = options.memory_limit;
+    p.on_thread_start = options.on_thread_start, p.thread_user_data = options.thread_user_data;
+    p.executor = options.executor, p.executor_user_data = options.executor_user_data;
+    p.allocate = options.allocate, p.deallocate = options.deallocate, p.allocator_user_data = options.allocator_user_data;
     ponder_runtime* handle = nullptr;
     detail::Call call;
     call.status = ponder_runtime_create(&p, &handle, &call.err);
@@ -157,6 +170,12 @@ class Runtime {
   }
   std::string isa() const { return ponder_runtime_isa(get()); }
   int n_threads() const { return ponder_runtime_threads(get()); }
+  ponder_memory_info memory() const {
+    ponder_memory_info info{};
+    info.struct_size = sizeof info;
+    (void)ponder_runtime_memory(get(), &info, nullptr);
+    return info;
+  }
   ponder_runtime* get() const { return handle_.get(); }
 
  private:

@@ -4,9 +4,11 @@
 #include <cstddef>
 #include <memory>
 #include <new>
+#include <optional>
 #include <span>
 #include <string>
 
+#include "lib/base/memory.h"
 #include "lib/base/status.h"
 
 namespace ponder::core {
@@ -17,14 +19,24 @@ class Buffer {
 
   Buffer() = default;
 
-  // The memory is not initialised: pages of a large buffer are only committed when they are written.
-  static Result<Buffer> allocate(std::size_t size_bytes) {
+  // The memory is not initialised: pages of a large buffer are only committed when they are written. From `memory`, which
+  // it keeps alive, counted there as `use`; or, without one, from operator new.
+  static Result<Buffer> allocate(std::size_t size_bytes, const std::shared_ptr<Memory>& memory = nullptr,
+                                 std::optional<MemoryUse> use = {}) {
     Buffer buffer;
     if (size_bytes == 0) return buffer;
-    void* memory = ::operator new(size_bytes, std::align_val_t{kAlignment}, std::nothrow);
-    if (!memory)
-      return Status(Code::out_of_memory, "cannot allocate " + std::to_string(size_bytes) + " bytes");
-    buffer.data_.reset(static_cast<std::byte*>(memory));
+    if (memory && use) {
+      buffer.charge_ = MemoryCharge(memory, *use);
+      PONDER_TRY(buffer.charge_.raise_to(size_bytes));
+    }
+    if (memory) {
+      PONDER_ASSIGN(void* const bytes, memory->allocate(size_bytes, kAlignment));
+      buffer.data_ = std::unique_ptr<std::byte, Release>(static_cast<std::byte*>(bytes), Release(memory, size_bytes));
+    } else {
+      void* const bytes = ::operator new(size_bytes, std::align_val_t{kAlignment}, std::nothrow);
+      if (!bytes) return Status(Code::out_of_memory, "cannot allocate " + std::to_string(size_bytes) + " bytes");
+      buffer.data_.reset(static_cast<std::byte*>(bytes));
+    }
     buffer.size_bytes_ = size_bytes;
     return buffer;
   }
@@ -36,9 +48,20 @@ class Buffer {
   std::span<std::byte> bytes() const { return {data_.get(), size_bytes_}; }
 
  private:
-  struct Release {
-    void operator()(std::byte* memory) const { ::operator delete(memory, std::align_val_t{kAlignment}); }
+  class Release {
+   public:
+    Release() : size_bytes_(0) {}
+    Release(std::shared_ptr<Memory> memory, std::size_t size_bytes) : memory_(std::move(memory)), size_bytes_(size_bytes) {}
+    void operator()(std::byte* bytes) const {
+      if (memory_) memory_->release(bytes, size_bytes_, kAlignment);
+      else ::operator delete(bytes, std::align_val_t{kAlignment});
+    }
+
+   private:
+    std::shared_ptr<Memory> memory_;
+    std::size_t size_bytes_;
   };
+  MemoryCharge charge_;  // given back after the memory
   std::unique_ptr<std::byte, Release> data_;
   std::size_t size_bytes_ = 0;
 };

@@ -20,6 +20,7 @@ struct FileView {
   std::span<const std::byte> bytes;
   std::shared_ptr<const void> owner;    // may be null when the host guarantees the lifetime
   const MappedFile* mapping = nullptr;  // the owner, where the bytes are a file that was mapped
+  bool counted = false;                 // the owner is memory that a Memory counts
 
   std::string_view text() const { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 };

@@ -126,7 +126,7 @@ Result<CollectReport> collect_importance(const Context& ctx, const Model& model,
     if (bos >= 0) tokens.push_back(bos);
     const auto part = ids.subspan(report.n_chunks * of_text, of_text);
     tokens.insert(tokens.end(), part.begin(), part.end());
-    PONDER_ASSIGN(KvCache kv, KvCache::create(layout, chunk));
+    PONDER_ASSIGN(KvCache kv, KvCache::create(layout, chunk, ctx.memory));
     const SequenceRows sequence{&kv, 0, tokens.size()};
     PONDER_TRY(forward.run({tokens, {&sequence, 1}, {}, nullptr}));
   }

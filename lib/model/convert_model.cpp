@@ -61,6 +61,8 @@ Result<ConvertedModel> convert_model(const Context& ctx, const Model& model, con
   for (const GgufTensorSource& tensor : tensors)
     if (!in_place(tensor)) total_bytes += tensor.out.n_bytes();
 
+  converted.charge = MemoryCharge(ctx.memory, MemoryUse::weights);
+  PONDER_TRY(converted.charge.raise_to(total_bytes - 1).with_prefix(fmt::format("{} as {}", name, mix.name)));
   TensorConverter converter(ctx, model, nullptr);
   MemoryTarget target(total_bytes, progress);
   std::vector<TensorInfo> infos;
@@ -70,7 +72,7 @@ Result<ConvertedModel> convert_model(const Context& ctx, const Model& model, con
     if (data) {
       converted.uses_files = true;
     } else {
-      Result<Buffer> buffer = Buffer::allocate(n_bytes);
+      Result<Buffer> buffer = Buffer::allocate(n_bytes, ctx.memory);
       if (!buffer.ok()) return Status(buffer.status()).with_prefix(tensor.out.name);
       PONDER_TRY(target.begin(buffer->data()));
       PONDER_TRY(converter.convert(tensor, target));

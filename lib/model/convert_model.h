@@ -20,10 +20,11 @@ struct ConvertedModel {
   GgufCheckpoint checkpoint;
   bool uses_files = false;      // some do
   std::vector<Buffer> buffers;  // what the others lie in
+  MemoryCharge charge;          // for them
   std::vector<std::string> warnings;
 };
 
-// progress: the fraction done, on the calling thread; false cancels. Memory: the result and some 32 MiB, but for tensors
+// out_of_memory, before any work, where the result is beyond the limit of ctx.memory. progress: the fraction done, on the calling thread; false cancels. Memory: the result and some 32 MiB, but for tensors
 // whose rows are not read in order (q and k of llama, kv_b_proj), which are in memory as a whole.
 Result<ConvertedModel> convert_model(const Context& ctx, const Model& model, const Mix& mix, std::string_view name,
                                      const std::function<bool(float)>& progress);

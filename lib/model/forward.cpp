@@ -50,7 +50,7 @@ Result<Forward> Forward::create(const Model& model, const Context& ctx, const Fo
   st.ctx = ctx;
   st.options = options;
   st.rope = Rope::create(model.config());
-  PONDER_ASSIGN(st.s, Scratch::create(model.config(), options));
+  PONDER_ASSIGN(st.s, Scratch::create(model.config(), options, ctx.memory));
   st.ctx.int8_units = st.s.int8_units;
   st.ctx.n_int8_units = st.s.n_int8_units;
   st.sequences.reserve(options.max_rows);

@@ -30,16 +30,17 @@ Result<KvLayout> KvLayout::create(const Config& config, DType type) {
   }
 }
 
-Result<KvCache::BlockRef> KvCache::new_block(const KvLayout& layout) {
-  PONDER_ASSIGN(Buffer memory, Buffer::allocate(layout.token_bytes() * kBlockTokens));
+Result<KvCache::BlockRef> KvCache::new_block() const {
+  PONDER_ASSIGN(Buffer memory, Buffer::allocate(layout_.token_bytes() * kBlockTokens, memory_, MemoryUse::kv));
   auto* block = new (std::nothrow) Block;
   if (!block) return Status(Code::out_of_memory, "cannot allocate a block of the KV cache");
   block->memory = std::move(memory);
   return BlockRef(block);
 }
 
-Result<KvCache> KvCache::create(const KvLayout& layout, std::size_t context_length) {
+Result<KvCache> KvCache::create(const KvLayout& layout, std::size_t context_length, std::shared_ptr<Memory> memory) {
   KvCache cache;
+  cache.memory_ = std::move(memory);
   cache.layout_ = layout;
   cache.context_length_ = context_length;
   const std::size_t n_blocks = context_length / kBlockTokens + (context_length % kBlockTokens != 0);
@@ -48,11 +49,14 @@ Result<KvCache> KvCache::create(const KvLayout& layout, std::size_t context_leng
   if (block_bytes > 0 && n_blocks > std::numeric_limits<std::ptrdiff_t>::max() / block_bytes)
     return fail(Code::out_of_memory, "a KV cache of {} tokens of {} bytes exceeds the address space", context_length,
                 layout.token_bytes());
-  if (Result<Buffer> whole = Buffer::allocate(n_blocks * block_bytes); !whole.ok())
-    return Status(whole.status()).with_prefix(fmt::format("KV cache of {} tokens", context_length));
+  const Status fits = cache.memory_ ? cache.memory_->would_fit(MemoryUse::kv, n_blocks * block_bytes) : Status();
+  // Not from a host's allocator: it may have to find what is only asked for as a question.
+  const bool ask = fits.ok() && !(cache.memory_ && cache.memory_->has_allocator());
+  if (Status status = ask ? Buffer::allocate(n_blocks * block_bytes).status() : fits; !status.ok())
+    return std::move(status).with_prefix(fmt::format("KV cache of {} tokens", context_length));
   cache.blocks_.reserve(n_blocks);
   for (std::size_t i = 0; i < n_blocks; ++i) {
-    PONDER_ASSIGN(BlockRef block, new_block(layout));
+    PONDER_ASSIGN(BlockRef block, cache.new_block());
     cache.blocks_.push_back(std::move(block));
   }
   return cache;
@@ -100,6 +104,7 @@ Result<KvCache> KvCache::fork(std::size_t context_length) const {
     return fail(Code::invalid_argument, "fork: context_length {} is below the {} tokens in the cache", context_length,
                 n_tokens_);
   KvCache copy;
+  copy.memory_ = memory_;
   copy.layout_ = layout_;
   copy.context_length_ = context_length;
   copy.n_tokens_ = n_tokens_;
@@ -107,7 +112,7 @@ Result<KvCache> KvCache::fork(std::size_t context_length) const {
   const std::size_t n_shared = (n_tokens_ + kBlockTokens - 1) / kBlockTokens;
   copy.blocks_.reserve(n_blocks);
   for (std::size_t i = 0; i < n_blocks; ++i) {
-    PONDER_ASSIGN(BlockRef block, new_block(layout_));
+    PONDER_ASSIGN(BlockRef block, new_block());
     copy.blocks_.push_back(i < n_shared ? blocks_[i].share(std::move(block)) : std::move(block));
   }
   return copy;

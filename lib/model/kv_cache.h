@@ -43,7 +43,7 @@ class KvCache {
  public:
   static constexpr std::size_t kBlockTokens = 64;
 
-  static Result<KvCache> create(const KvLayout& layout, std::size_t context_length);
+  static Result<KvCache> create(const KvLayout& layout, std::size_t context_length, std::shared_ptr<Memory> memory = nullptr);
 
   const KvLayout& layout() const { return layout_; }
   std::size_t context_length() const { return context_length_; }
@@ -99,8 +99,9 @@ class KvCache {
     void release();
     Block* block_ = nullptr;
   };
-  static Result<BlockRef> new_block(const KvLayout& layout);
+  Result<BlockRef> new_block() const;
 
+  std::shared_ptr<Memory> memory_;  // of forks too
   KvLayout layout_;
   std::size_t context_length_ = 0;
   std::size_t n_tokens_ = 0;

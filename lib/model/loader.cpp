@@ -123,15 +123,17 @@ struct ModelLoader::OpenedModel {
 
 Result<std::shared_ptr<const Model>> ModelLoader::load(const FileSource& source, const LoadOptions& options) {
   std::shared_ptr<Model> model(new Model);
+  if (options.context) model->charge_ = MemoryCharge(options.context->memory, MemoryUse::weights);
   PONDER_ASSIGN(OpenedModel opened, OpenedModel::open(source));
   if (!opened.has_weights()) return opened.safetensors_status;
   const std::shared_ptr<const Gguf> file = opened.gguf ? opened.gguf->parts().front() : nullptr;
   LoadOptions rest = options;
   if (!options.weight_type.empty()) {
     rest = part_of(options, 0.9f, 1);
-    PONDER_ASSIGN(model->weights_.owned, convert(part_of(options, 0, 0.9f), source.describe(), opened));
+    PONDER_TRY(convert(part_of(options, 0, 0.9f), source.describe(), opened, *model));
   }
   PONDER_ASSIGN(const std::unique_ptr<FileBinder> binder, bind(opened, rest, *model));
+  PONDER_TRY(count_memory(*model).with_prefix(source.describe()));
   Config& config = model->config_;
 
   if (!file && source.exists("generation_config.json")) {
@@ -168,7 +170,17 @@ Result<std::unique_ptr<FileBinder>> ModelLoader::bind(const OpenedModel& opened,
   return binder;
 }
 
-Result<std::vector<Buffer>> ModelLoader::convert(const LoadOptions& options, std::string_view name, OpenedModel& opened) {
+Status ModelLoader::count_memory(Model& model) {
+  std::uint64_t counted = 0;
+  for (const FileView& file : model.weights_.files)
+    if (file.counted) counted += file.bytes.size();
+  const auto weights = static_cast<std::uint64_t>(model.summary_.weight_bytes);
+  if (weights > counted) PONDER_TRY(model.charge_.raise_to(weights - counted));
+  model.memory_bytes_ = static_cast<std::int64_t>(model.charge_.n_bytes() + counted);
+  return {};
+}
+
+Status ModelLoader::convert(const LoadOptions& options, std::string_view name, OpenedModel& opened, Model& model) {
   Result<Mix> mix = find_mix(options.weight_type);
   if (!mix.ok()) return std::move(mix).status().with_prefix("weight_type");
   if (!options.context) return fail(Code::invalid_argument, "weight_type {}: no context to convert in", mix->name);
@@ -191,7 +203,9 @@ Result<std::vector<Buffer>> ModelLoader::convert(const LoadOptions& options, std
   opened.gguf = std::move(made.checkpoint);
   opened.safetensors.reset();
   if (!made.uses_files) opened.files.clear();
-  return std::move(made.buffers);
+  model.weights_.owned = std::move(made.buffers);
+  model.charge_ = std::move(made.charge);
+  return {};
 }
 
 Result<ModelInspection> ModelLoader::inspect(const FileSource& source) {

@@ -76,14 +76,16 @@ class ModelLoader {
   static Result<std::shared_ptr<const Model>> load(const FileSource& source, const LoadOptions& options);
   static Result<ModelInspection> inspect(const FileSource& source);
   static Result<std::shared_ptr<const Model>> random(const Json& config, DType dtype, std::int64_t n_layers,
-                                                     std::uint64_t seed);
+                                                     std::uint64_t seed, std::shared_ptr<Memory> memory);
 
  private:
   struct OpenedModel;
   // Config and weights of `model`.
   static Result<std::unique_ptr<FileBinder>> bind(const OpenedModel& opened, const LoadOptions& options, Model& model);
-  // To options.weight_type: `opened` is then what lies in the buffers, and in its files where it could stay there.
-  static Result<std::vector<Buffer>> convert(const LoadOptions& options, std::string_view name, OpenedModel& opened);
+  // To options.weight_type: `opened` is then what lies in buffers of `model`, and in its files where it could stay there.
+  static Status convert(const LoadOptions& options, std::string_view name, OpenedModel& opened, Model& model);
+  // Counts what it has; out_of_memory above the limit.
+  static Status count_memory(Model& model);
   // gguf: the file itself, or null.
   static Status load_text(const FileSource& source, const Gguf* gguf, Model& model);
 };

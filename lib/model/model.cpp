@@ -15,8 +15,8 @@ Result<std::shared_ptr<const Model>> Model::load(std::shared_ptr<const FileSourc
 Result<ModelInspection> Model::inspect(const FileSource& source) { return ModelLoader::inspect(source); }
 
 Result<std::shared_ptr<const Model>> Model::random(const Json& config, DType dtype, std::int64_t n_layers,
-                                                   std::uint64_t seed) {
-  return ModelLoader::random(config, dtype, n_layers, seed);
+                                                   std::uint64_t seed, std::shared_ptr<Memory> memory) {
+  return ModelLoader::random(config, dtype, n_layers, seed, std::move(memory));
 }
 
 void ModelWeights::let_go(const Weight& w) const {

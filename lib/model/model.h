@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/base/memory.h"
 #include "lib/base/status.h"
 #include "lib/io/file_source.h"
 #include "lib/model/config.h"
@@ -23,7 +24,7 @@ struct LoadOptions {
   // A mix of quantize_mix.h: the weights are converted to it in memory, and the model computes what the file computes that
   // quantize_model writes. Without MTP layer. Empty: all weights as and where they lie.
   std::string weight_type;
-  const Context* context = nullptr;  // kernels and threads, for a weight_type
+  const Context* context = nullptr;  // kernels and threads, for a weight_type; memory
   // progress(fraction in [0, 1]) on the calling thread; false cancels the load.
   std::function<bool(float)> progress;
 };
@@ -58,13 +59,16 @@ class Model {
   // A model with random weights (seeded, N(0, 0.02)-like) from an official config.json, for benchmarks.
   // dtype: f32, f16, bf16 or f8_e4m3. n_layers > 0 cuts the model.
   static Result<std::shared_ptr<const Model>> random(const Json& config, DType dtype, std::int64_t n_layers,
-                                                     std::uint64_t seed);
+                                                     std::uint64_t seed, std::shared_ptr<Memory> memory = nullptr);
 
   const Config& config() const { return config_; }
   const GenerationConfig& generation_config() const { return generation_config_; }
   const ModelWeights& weights() const { return weights_; }
   const LoadReport& load_report() const { return report_; }
   const ModelSummary& summary() const { return summary_; }
+  // What it is counted with in the runtime's memory: summary().weight_bytes, mapped weights too; where files were read into
+  // memory, those as a whole.
+  std::int64_t memory_bytes() const { return memory_bytes_; }
   // Null when the checkpoint has none; tokenizer_status() then says why.
   const std::shared_ptr<const Tokenizer>& tokenizer() const { return tokenizer_; }
   const Status& tokenizer_status() const { return tokenizer_status_; }
@@ -81,6 +85,8 @@ class Model {
   ModelWeights weights_;
   LoadReport report_;
   ModelSummary summary_;
+  MemoryCharge charge_;
+  std::int64_t memory_bytes_ = 0;
   std::shared_ptr<const Tokenizer> tokenizer_;
   Status tokenizer_status_;
   std::shared_ptr<const ChatTemplate> chat_template_;

@@ -17,7 +17,8 @@ namespace {
 // A tensor's bytes into the file.
 class FileTarget final : public TensorConverter::Target {
  public:
-  FileTarget(GgufWriter& writer, const QuantizeOptions& options) : writer_(writer), options_(options) {
+  FileTarget(GgufWriter& writer, const QuantizeOptions& options, const std::shared_ptr<Memory>& memory)
+      : writer_(writer), options_(options), memory_(memory) {
     for (const GgufTensor& tensor : writer.tensors()) total_ += tensor.n_bytes();
   }
   Status begin(std::string_view tensor) {
@@ -25,7 +26,7 @@ class FileTarget final : public TensorConverter::Target {
     return report();
   }
   Result<std::byte*> room(std::size_t n_bytes) override {
-    PONDER_TRY(reserve(bytes_, n_bytes));
+    PONDER_TRY(reserve(bytes_, n_bytes, memory_));
     return bytes_.data();
   }
   Status filled(std::size_t n_bytes) override {
@@ -45,6 +46,7 @@ class FileTarget final : public TensorConverter::Target {
   const QuantizeOptions& options_;
   std::uint64_t done_ = 0, total_ = 0;
   std::string_view name_;
+  const std::shared_ptr<Memory>& memory_;
   Buffer bytes_;
 };
 
@@ -90,7 +92,7 @@ Result<QuantizeReport> write_model(const Context& ctx, const Model& model, const
   if (report.file_bytes > free_bytes)
     return fail(Code::io, "the file takes {} bytes, the disk has {} left", report.file_bytes, free_bytes);
   TensorConverter converter(ctx, model, options.importance);
-  FileTarget target(writer, options);
+  FileTarget target(writer, options, ctx.memory);
   for (const GgufTensorSource& tensor : tensors) {
     PONDER_TRY(target.begin(tensor.out.name));
     PONDER_TRY(converter.convert(tensor, target));

@@ -42,8 +42,14 @@ std::uint8_t f32_to_e4m3(float value) {
 // GB in about the time that writing them takes.
 class RandomBinder final : public TensorBinder {
  public:
-  RandomBinder(DType type, std::uint64_t seed, ModelWeights& weights, Fingerprint& fingerprint)
-      : type_(type), random_{seed * 0x9e3779b97f4a7c15u | 1}, weights_(weights), fingerprint_(fingerprint) {
+  RandomBinder(DType type, std::uint64_t seed, ModelWeights& weights, Fingerprint& fingerprint,
+               const std::shared_ptr<Memory>& memory, MemoryCharge& charge)
+      : type_(type),
+        random_{seed * 0x9e3779b97f4a7c15u | 1},
+        weights_(weights),
+        fingerprint_(fingerprint),
+        memory_(memory),
+        charge_(charge) {
     values_.reserve(4096);
     for (std::size_t i = 0; i < 4096; ++i) {
       float sum = 0;  // of four uniform values: close enough to a normal distribution
@@ -105,7 +111,9 @@ class RandomBinder final : public TensorBinder {
  private:
   std::byte* allocate(std::size_t n_bytes) {
     if (!status_.ok()) return nullptr;
-    Result<Buffer> buffer = Buffer::allocate(n_bytes);
+    status_ = charge_.raise_to(charge_.n_bytes() + n_bytes);
+    if (!status_.ok()) return nullptr;
+    Result<Buffer> buffer = Buffer::allocate(n_bytes, memory_);
     if (!buffer.ok()) {
       status_ = buffer.status();
       return nullptr;
@@ -145,6 +153,8 @@ class RandomBinder final : public TensorBinder {
   Xorshift random_;
   ModelWeights& weights_;
   Fingerprint& fingerprint_;
+  const std::shared_ptr<Memory>& memory_;
+  MemoryCharge& charge_;
   std::vector<float> values_;
   std::vector<std::byte> block_, bf16_block_;
   std::vector<BoundTensor> bound_;
@@ -154,7 +164,7 @@ class RandomBinder final : public TensorBinder {
 }  // namespace
 
 Result<std::shared_ptr<const Model>> ModelLoader::random(const Json& json, DType dtype, std::int64_t n_layers,
-                                                         std::uint64_t seed) {
+                                                         std::uint64_t seed, std::shared_ptr<Memory> memory) {
   if (dtype != DType::f32 && dtype != DType::f16 && dtype != DType::bf16 && dtype != DType::f8_e4m3)
     return fail(Code::invalid_argument, "dtype {}: random weights are F32, F16, BF16 or F8_E4M3", dtype_name(dtype));
   if (n_layers < 0) return fail(Code::invalid_argument, "n_layers is {}, wanted 0 (all) or more", n_layers);
@@ -166,10 +176,12 @@ Result<std::shared_ptr<const Model>> ModelLoader::random(const Json& json, DType
 
   Fingerprint fingerprint;
   fingerprint.add(dump_json(json));
-  RandomBinder binder(dtype, seed, model->weights_, fingerprint);
+  model->charge_ = MemoryCharge(memory, MemoryUse::weights);
+  RandomBinder binder(dtype, seed, model->weights_, fingerprint, memory, model->charge_);
   bind_weights(config, config.num_nextn_predict_layers > 0, binder, model->weights_);
   PONDER_TRY(Status(binder.status()));
   model->summary_ = summarize(config, binder.tensors());
+  model->memory_bytes_ = static_cast<std::int64_t>(model->charge_.n_bytes());
   model->fingerprint_ = fingerprint.value();
   model->tokenizer_status_ = Status(Code::no_tokenizer, "a model with random weights has no tokenizer");
   model->chat_template_status_ = model->tokenizer_status_;

@@ -145,9 +145,10 @@ std::size_t Scratch::bytes(const Config& config, const ForwardOptions& options) 
   return scratch.lay_out(config, options, nullptr);
 }
 
-Result<Scratch> Scratch::create(const Config& config, const ForwardOptions& options) {
+Result<Scratch> Scratch::create(const Config& config, const ForwardOptions& options,
+                                const std::shared_ptr<Memory>& memory) {
   Scratch scratch;
-  PONDER_ASSIGN(scratch.memory, Buffer::allocate(scratch.lay_out(config, options, nullptr)));
+  PONDER_ASSIGN(scratch.memory, Buffer::allocate(scratch.lay_out(config, options, nullptr), memory, MemoryUse::scratch));
   scratch.lay_out(config, options, scratch.memory.data());
   return scratch;
 }

@@ -47,7 +47,8 @@ struct Scratch {
   std::int32_t* sequence_of = nullptr;     // [max_rows]: index into the batch's sequences
 
   Buffer memory;
-  static Result<Scratch> create(const Config& config, const ForwardOptions& options);
+  static Result<Scratch> create(const Config& config, const ForwardOptions& options,
+                                const std::shared_ptr<Memory>& memory = nullptr);
   static std::size_t bytes(const Config& config, const ForwardOptions& options);
 
  private:

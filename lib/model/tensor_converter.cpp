@@ -69,7 +69,7 @@ Status TensorConverter::convert_weight(const GgufTensorSource& tensor, std::size
       for (std::size_t i = 0; i < count; ++i)
         std::memcpy(to + i * row, w.data + tensor.source_row(config, first + i) * row, row);
     } else {
-      PONDER_TRY(reserve(floats_, count * cols * sizeof(float)));
+      PONDER_TRY(reserve(floats_, count * cols * sizeof(float), ctx_.memory));
       const Tensor rows(floats_.as<float>(), count, cols);
       PONDER_TRY(read(tensor, w, first, rows));
       PONDER_TRY(ops::quantize(ctx_, tensor.out.name, tensor.out.type, to, rows, importance, index * n + first));
@@ -96,7 +96,7 @@ Status TensorConverter::read_keys(const Weight& w, std::size_t first, const Tens
   const Config& config = model_.config();
   const auto rank = static_cast<std::size_t>(config.kv_lora_rank), keys = rows.n_cols;
   const std::size_t of_head = keys + static_cast<std::size_t>(config.v_head_dim);
-  PONDER_TRY(reserve(turned_, keys * rank * sizeof(float)));
+  PONDER_TRY(reserve(turned_, keys * rank * sizeof(float), ctx_.memory));
   const Tensor head(turned_.as<float>(), keys, rank);
   for (std::size_t at = 0; at < rows.n_rows; at += rank) {
     ops::dequantize(ctx_, head, w, (first + at) / rank * of_head);
@@ -108,10 +108,10 @@ Status TensorConverter::read_keys(const Weight& w, std::size_t first, const Tens
   return {};
 }
 
-Status reserve(Buffer& buffer, std::size_t n_bytes) {
+Status reserve(Buffer& buffer, std::size_t n_bytes, const std::shared_ptr<Memory>& memory) {
   if (buffer.size_bytes() >= n_bytes) return {};
   buffer = Buffer();
-  PONDER_ASSIGN(buffer, Buffer::allocate(n_bytes));
+  PONDER_ASSIGN(buffer, Buffer::allocate(n_bytes, memory, MemoryUse::scratch));
   return {};
 }
 

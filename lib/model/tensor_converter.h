@@ -41,8 +41,8 @@ class TensorConverter {
   Buffer floats_, turned_;
 };
 
-// Grows to n_bytes; what was in it is gone.
-Status reserve(Buffer& buffer, std::size_t n_bytes);
+// Grows to n_bytes of scratch; what was in it is gone.
+Status reserve(Buffer& buffer, std::size_t n_bytes, const std::shared_ptr<Memory>& memory);
 
 // For the user: types that did not fit, weights that were quantised before.
 std::vector<std::string> conversion_warnings(const std::vector<GgufTensorSource>& tensors);

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <atomic>
+#include <memory>
 
 #include "kernels/base/table.h"
+#include "lib/base/memory.h"
 #include "lib/base/tensor.h"
 #include "lib/base/thread_pool.h"
 #include "lib/ops/onednn.h"
@@ -42,6 +44,7 @@ struct Context {
   std::size_t n_int8_units = 0;
 
   ProductObserver* observer = nullptr;
+  std::shared_ptr<Memory> memory = nullptr;  // for what is made to work with it; null: operator new, not counted
 
   bool cancelled() const { return cancel && cancel->load(std::memory_order_relaxed); }
 };

@@ -53,6 +53,11 @@ Session::~Session() = default;
 
 Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Runtime> runtime,
                                                  std::shared_ptr<const Model> model, const SessionParams& params) {
+  return create(std::move(runtime), std::move(model), params, nullptr);
+}
+
+Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Runtime> runtime, std::shared_ptr<const Model> model,
+                                                 const SessionParams& params, const KvCache* shared) {
   if (!runtime || !model) return Status(Code::invalid_argument, "runtime and model must not be null");
   std::unique_ptr<Session> session(new Session);
   State& st = *session->state_;
@@ -62,9 +67,11 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Runtime> 
   st.model = std::move(model);
   st.ctx = {&st.runtime->kernels, st.runtime->pool.get(), params.n_threads, params.compute, &st.cancel,
             st.runtime->onednn.get()};
+  st.ctx.memory = st.runtime->memory;
   const Config& config = st.model->config();
   PONDER_ASSIGN(const KvLayout layout, KvLayout::create(config, st.params.kv_type));
-  PONDER_ASSIGN(st.kv, KvCache::create(layout, st.params.context_length));
+  PONDER_ASSIGN(st.kv, shared ? shared->fork(st.params.context_length)
+                              : KvCache::create(layout, st.params.context_length, st.ctx.memory));
   PONDER_ASSIGN(st.forward, Forward::create(*st.model, st.ctx, forward_options(st.params)));
   const Tokenizer* tokenizer = st.model->tokenizer().get();
   const auto vocab_size = static_cast<std::size_t>(config.vocab_size);
@@ -148,7 +155,7 @@ Result<std::vector<float>> Session::prompt_logprobs() {
   options.max_rows = options.max_logits_rows = std::min<std::size_t>(n, 64);
   options.int8_rows = st.params.compute == Compute::fast;
   PONDER_ASSIGN(Forward forward, Forward::create(*st.model, st.ctx, options));
-  PONDER_ASSIGN(KvCache kv, KvCache::create(st.kv.layout(), n));
+  PONDER_ASSIGN(KvCache kv, KvCache::create(st.kv.layout(), n, st.ctx.memory));
   std::vector<std::size_t> rows(options.max_rows);
   for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = i;
   for (std::size_t first = 0; first + 1 < n; first += options.max_rows) {
@@ -164,9 +171,8 @@ Result<std::vector<float>> Session::prompt_logprobs() {
 Result<std::unique_ptr<Session>> Session::fork() const {
   State& from = *state_;
   from.pass_active = false;  // its rows are not committed and the fork would share their block
-  PONDER_ASSIGN(std::unique_ptr<Session> session, create(from.runtime, from.model, from.params));
+  PONDER_ASSIGN(std::unique_ptr<Session> session, create(from.runtime, from.model, from.params, &from.kv));
   State& st = *session->state_;
-  PONDER_ASSIGN(st.kv, from.kv.fork(from.params.context_length));
   PONDER_TRY(session->set_generate_params(from.generate));
   st.sampler.set_state(from.sampler.state());
   st.tokens.assign(from.tokens.begin(), from.tokens.end());

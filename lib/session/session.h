@@ -77,6 +77,7 @@ struct Runtime {
   kernels::Table kernels;
   std::shared_ptr<ThreadPool> pool;
   std::shared_ptr<const ops::Onednn> onednn;  // may be null
+  std::shared_ptr<Memory> memory;             // may be null
 };
 
 // Bytes that a session will reserve, beside the model's weights.
@@ -175,6 +176,9 @@ class Session {
 
  private:
   Session();
+  // shared: the cache of the session that it is a fork of, or null.
+  static Result<std::unique_ptr<Session>> create(std::shared_ptr<const Runtime> runtime, std::shared_ptr<const Model> model,
+                                                 const SessionParams& params, const KvCache* shared);
   struct State;
   std::unique_ptr<State> state_;
 };

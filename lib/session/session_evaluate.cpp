@@ -76,12 +76,12 @@ Status Session::evaluate(std::span<const TokenId> ids, std::span<const TokenId> 
   forward_options.max_logits_rows = options.last_only ? 1 : forward_options.max_rows;
   forward_options.int8_rows = st.params.compute == Compute::fast;
   PONDER_ASSIGN(Forward forward, Forward::create(*st.model, st.ctx, forward_options));
-  PONDER_ASSIGN(KvCache kv, KvCache::create(st.kv.layout(), ids.size()));
+  PONDER_ASSIGN(KvCache kv, KvCache::create(st.kv.layout(), ids.size(), st.ctx.memory));
   KvCache mtp_kv;
   if (!mtp_next_ids.empty()) {
     KvLayout layout = st.kv.layout();
     layout.n_layers = 1;
-    PONDER_ASSIGN(mtp_kv, KvCache::create(layout, ids.size()));
+    PONDER_ASSIGN(mtp_kv, KvCache::create(layout, ids.size(), st.ctx.memory));
   }
   std::vector<std::size_t> rows;
   std::vector<float> logits, mtp_logits;

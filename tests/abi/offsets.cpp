@@ -13,7 +13,7 @@ SIZE(ponder_error, 512);
 FIELD(ponder_error, code, 0);
 FIELD(ponder_error, message, 4);
 
-SIZE(ponder_runtime_params, 72);
+SIZE(ponder_runtime_params, 104);
 FIELD(ponder_runtime_params, struct_size, 0);
 FIELD(ponder_runtime_params, n_threads, 4);
 FIELD(ponder_runtime_params, max_isa, 8);
@@ -25,6 +25,20 @@ FIELD(ponder_runtime_params, on_thread_start, 40);
 FIELD(ponder_runtime_params, thread_user_data, 48);
 FIELD(ponder_runtime_params, executor, 56);
 FIELD(ponder_runtime_params, executor_user_data, 64);
+FIELD(ponder_runtime_params, memory_limit, 72);
+FIELD(ponder_runtime_params, allocate, 80);
+FIELD(ponder_runtime_params, deallocate, 88);
+FIELD(ponder_runtime_params, allocator_user_data, 96);
+
+SIZE(ponder_memory_info, 56);
+FIELD(ponder_memory_info, struct_size, 0);
+FIELD(ponder_memory_info, flags, 4);
+FIELD(ponder_memory_info, limit_bytes, 8);
+FIELD(ponder_memory_info, used_bytes, 16);
+FIELD(ponder_memory_info, peak_bytes, 24);
+FIELD(ponder_memory_info, weight_bytes, 32);
+FIELD(ponder_memory_info, kv_bytes, 40);
+FIELD(ponder_memory_info, scratch_bytes, 48);
 
 SIZE(ponder_session_params, 32);
 FIELD(ponder_session_params, struct_size, 0);

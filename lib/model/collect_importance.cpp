@@ -119,9 +119,10 @@ Result<CollectReport> collect_importance(const Context& ctx, const Model& model,
                         DType::f32};
   CollectReport report;
   std::vector<TokenId> tokens;
-  for (; report.n_chunks < n_chunks; ++report.n_chunks) {
+  for (;; ++report.n_chunks) {
     if (options.progress && !options.progress(report.n_chunks, n_chunks))
       return fail(Code::cancelled, "stopped after {} of {} chunks", report.n_chunks, n_chunks);
+    if (report.n_chunks == n_chunks) break;
     tokens.clear();
     if (bos >= 0) tokens.push_back(bos);
     const auto part = ids.subspan(report.n_chunks * of_text, of_text);
@@ -131,7 +132,6 @@ Result<CollectReport> collect_importance(const Context& ctx, const Model& model,
     PONDER_TRY(forward.run({tokens, {&sequence, 1}, {}, nullptr}));
   }
   PONDER_TRY(write(collector, observed(tensors), std::move(output), options, report));
-  if (options.progress) options.progress(report.n_chunks, n_chunks);
   return report;
 }
 

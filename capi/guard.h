@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "lib/base/host_call.h"
 #include "lib/base/status.h"
 #include "ponder/ponder.h"
 

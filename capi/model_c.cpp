@@ -24,10 +24,15 @@ Status load(const capi::Runtime& runtime, std::shared_ptr<const core::FileSource
   const core::Context ctx = capi::context_of(runtime);
   options.context = &ctx;
   if (p.weight_type) options.weight_type = p.weight_type;
+  core::HostAsked progress("progress");
   if (p.progress)
-    options.progress = [&p](float fraction) { return p.progress(p.progress_user_data, fraction) == 0; };
+    options.progress = [&](float fraction) {
+      return progress.go_on([&] { return p.progress(p.progress_user_data, fraction); });
+    };
   const auto start = std::chrono::steady_clock::now();
-  PONDER_ASSIGN(auto model, core::Model::load(source, options));
+  auto loaded = core::Model::load(source, options);
+  PONDER_TRY(progress.status(loaded.status()));
+  std::shared_ptr<const core::Model> model = std::move(loaded).value();
   const auto ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   for (const std::string& warning : model->load_report().warnings)
     log.write(LogLevel::warning, fmt::format("{}: {}", source->describe(), warning));

@@ -33,12 +33,17 @@ ponder_status PONDER_CALL ponder_quantize(ponder_runtime* runtime, const char* p
       PONDER_ASSIGN(importance, core::read_importance({mapped->name(), mapped->bytes(), mapped}));
       options.importance = &importance;
     }
+    core::HostAsked progress("progress");
     if (p.progress)
-      options.progress = [&p](const core::QuantizeProgress& at) {
-        return p.progress(p.progress_user_data, at.done_bytes, at.total_bytes, std::string(at.tensor).c_str()) == 0;
+      options.progress = [&](const core::QuantizeProgress& at) {
+        const std::string tensor(at.tensor);
+        return progress.go_on(
+            [&] { return p.progress(p.progress_user_data, at.done_bytes, at.total_bytes, tensor.c_str()); });
       };
-    PONDER_ASSIGN(const core::QuantizeReport report,
-                  core::quantize_model(capi::context_of(*runtime->shared), *core::path_source(capi::to_path(path)), capi::to_path(output_path), options));
+    const auto written = core::quantize_model(capi::context_of(*runtime->shared), *core::path_source(capi::to_path(path)),
+                                              capi::to_path(output_path), options);
+    PONDER_TRY(progress.status(written.status()));
+    const core::QuantizeReport& report = *written;
     if (!out_json) return {};
     Json::Object bytes;
     for (const auto& [type, n] : report.bytes_by_type) bytes.emplace_back(type, n);
@@ -68,14 +73,18 @@ ponder_status PONDER_CALL ponder_imatrix(ponder_runtime* runtime, const ponder_m
     core::CollectOptions options;
     if (p.chunk_tokens > 0) options.chunk_tokens = static_cast<std::size_t>(p.chunk_tokens);
     options.max_chunks = static_cast<std::size_t>(p.max_chunks);
+    core::HostAsked progress("progress");
     if (p.progress)
-      options.progress = [&p](std::size_t done, std::size_t n) { return p.progress(p.progress_user_data, done, n) == 0; };
+      options.progress = [&](std::size_t done, std::size_t n) {
+        return progress.go_on([&] { return p.progress(p.progress_user_data, done, n); });
+      };
     const core::Model& m = *model->shared;
     if (!m.tokenizer()) return m.tokenizer_status();
     PONDER_ASSIGN(const std::vector<core::TokenId> ids, m.tokenizer()->encode({text, text_len}, {}));
     PONDER_ASSIGN(std::unique_ptr<core::OutputFile> output, core::create_file(capi::to_path(output_path)));
-    PONDER_ASSIGN(const core::CollectReport report,
-                  core::collect_importance(capi::context_of(*runtime->shared), m, ids, std::move(output), options));
+    const auto collected = core::collect_importance(capi::context_of(*runtime->shared), m, ids, std::move(output), options);
+    PONDER_TRY(progress.status(collected.status()));
+    const core::CollectReport& report = *collected;
     if (out_json)
       *out_json = capi::new_buffer(core::dump_json(Json::Object{{"n_chunks", number(report.n_chunks)},
                                                                 {"n_tensors", number(report.n_tensors)},

@@ -93,7 +93,10 @@ ponder_status PONDER_CALL ponder_runtime_create(const ponder_runtime_params* par
       const int least = p.log_level == PONDER_LOG_DEFAULT ? PONDER_LOG_INFO : p.log_level;
       shared->log = core::Log(
           [log = p.log, user_data = p.log_user_data](core::LogLevel level, std::string_view text) {
-            log(user_data, static_cast<int>(level) + 1, text.data(), text.size());
+            try {
+              log(user_data, static_cast<int>(level) + 1, text.data(), text.size());
+            } catch (...) {  // a message less
+            }
           },
           static_cast<core::LogLevel>(least - 1));
     }

@@ -9,9 +9,16 @@ using core::Code;
 using core::Session;
 using core::Status;
 
-Session::Progress to_progress(ponder_prefill_fn progress, void* user_data) {
-  if (!progress) return {};
-  return [=](std::size_t done, std::size_t total) { return progress(user_data, done, total) == 0; };
+// f(progress of a prompt), and what it returns when the host's function threw.
+template <class F>
+Status with_progress(ponder_prefill_fn function, void* user_data, F&& f) {
+  core::HostAsked asked("progress");
+  Session::Progress progress;
+  if (function)
+    progress = [&](std::size_t done, std::size_t total) {
+      return asked.go_on([&] { return function(user_data, done, total); });
+    };
+  return asked.status(f(progress));
 }
 
 constexpr std::uint32_t kChatFlags = PONDER_CHAT_NO_GENERATION_PROMPT | PONDER_CHAT_TRUST_CONTENT;
@@ -75,7 +82,10 @@ ponder_status PONDER_CALL ponder_session_prompt_chat(ponder_session* session, co
     PONDER_TRY(capi::check_flags("flags", flags, kChatFlags));
     capi::Conversation chat;
     PONDER_TRY(capi::read_conversation(messages_json, messages_json_len, kwargs_json, kwargs_json_len, flags, chat));
-    return s.prompt_chat(chat.messages, chat.tools, chat_options(chat, flags), to_progress(progress, user_data));
+    const Session::ChatOptions options = chat_options(chat, flags);
+    return with_progress(progress, user_data, [&](const Session::Progress& report) {
+      return s.prompt_chat(chat.messages, chat.tools, options, report);
+    });
   });
 }
 
@@ -95,8 +105,9 @@ ponder_status PONDER_CALL ponder_session_prompt_text(ponder_session* session, co
   return capi::on_session(session, err, [&](Session& s) -> Status {
     PONDER_TRY(capi::need_array("text", text, text_len));
     PONDER_TRY(capi::check_flags("flags", flags, PONDER_ENCODE_SPECIAL));
-    return s.prompt_text({text ? text : "", text_len}, (flags & PONDER_ENCODE_SPECIAL) != 0,
-                         to_progress(progress, user_data));
+    return with_progress(progress, user_data, [&](const Session::Progress& report) {
+      return s.prompt_text({text ? text : "", text_len}, (flags & PONDER_ENCODE_SPECIAL) != 0, report);
+    });
   });
 }
 
@@ -105,7 +116,8 @@ ponder_status PONDER_CALL ponder_session_prompt_ids(ponder_session* session, con
                                                     ponder_error* err) noexcept {
   return capi::on_session(session, err, [&](Session& s) -> Status {
     PONDER_TRY(capi::need_array("ids", ids, n_ids));
-    return s.prompt_ids({ids, n_ids}, to_progress(progress, user_data));
+    return with_progress(progress, user_data,
+                         [&](const Session::Progress& report) { return s.prompt_ids({ids, n_ids}, report); });
   });
 }
 
@@ -114,7 +126,8 @@ ponder_status PONDER_CALL ponder_session_append_ids(ponder_session* session, con
                                                     ponder_error* err) noexcept {
   return capi::on_session(session, err, [&](Session& s) -> Status {
     PONDER_TRY(capi::need_array("ids", ids, n_ids));
-    return s.append_ids({ids, n_ids}, to_progress(progress, user_data));
+    return with_progress(progress, user_data,
+                         [&](const Session::Progress& report) { return s.append_ids({ids, n_ids}, report); });
   });
 }
 

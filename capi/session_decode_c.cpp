@@ -133,13 +133,15 @@ ponder_status PONDER_CALL ponder_session_next_batch(ponder_session* const* sessi
 ponder_status PONDER_CALL ponder_session_generate(ponder_session* session, ponder_token_fn on_token, void* user_data,
                                                   ponder_error* err) noexcept {
   return capi::on_session(session, err, [&](Session& s) -> Status {
+    core::HostAsked asked("on_token");
     for (;;) {
       TokenEvent event;
       Status status = s.next(event);
       if (status.code() == Code::end) return {};
       PONDER_TRY(std::move(status));
       const ponder_token_event c_event = to_c(event, *session);
-      if (on_token && on_token(user_data, &c_event) != 0) return Status(Code::cancelled, "stopped by on_token");
+      if (on_token && !asked.go_on([&] { return on_token(user_data, &c_event); }))
+        return asked.status(Status(Code::cancelled, "stopped by on_token"));
     }
   });
 }

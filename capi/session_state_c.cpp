@@ -14,16 +14,22 @@ class HostSink final : public core::TensorSink {
  public:
   HostSink(ponder_tensor_fn function, void* user_data) : function_(function), user_data_(user_data) {}
   bool on_f32(const std::string& name, std::span<const float> data, std::span<const std::int64_t> shape) override {
-    return function_(user_data_, name.c_str(), PONDER_DTYPE_F32, data.data(), shape.data(), n_dims(shape)) == 0;
+    return hand_out(name, PONDER_DTYPE_F32, data.data(), shape);
   }
   bool on_i32(const std::string& name, std::span<const std::int32_t> data, std::span<const std::int64_t> shape) override {
-    return function_(user_data_, name.c_str(), PONDER_DTYPE_I32, data.data(), shape.data(), n_dims(shape)) == 0;
+    return hand_out(name, PONDER_DTYPE_I32, data.data(), shape);
   }
+  Status status(Status status) const { return asked_.status(std::move(status)); }
 
  private:
-  static std::int32_t n_dims(std::span<const std::int64_t> shape) { return static_cast<std::int32_t>(shape.size()); }
+  bool hand_out(const std::string& name, ponder_dtype type, const void* data, std::span<const std::int64_t> shape) {
+    return asked_.go_on([&] {
+      return function_(user_data_, name.c_str(), type, data, shape.data(), static_cast<std::int32_t>(shape.size()));
+    });
+  }
   ponder_tensor_fn function_;
   void* user_data_;
+  core::HostAsked asked_{"on_tensor"};
 };
 
 Status check_room(std::size_t needed, std::size_t count, const char* what) {
@@ -166,6 +172,6 @@ ponder_status PONDER_CALL ponder_session_evaluate(ponder_session* session, const
                                            (flags & PONDER_EVALUATE_MOE) != 0};
     HostSink sink(on_tensor, user_data);
     const std::span<const int32_t> next(mtp_next_ids, mtp_next_ids ? n_ids : 0);
-    return s.evaluate({ids, n_ids}, next, options, sink);
+    return sink.status(s.evaluate({ids, n_ids}, next, options, sink));
   });
 }

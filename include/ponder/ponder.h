@@ -23,8 +23,10 @@
  *            immutable: any thread, any time. A session is used by one thread at a time, except ponder_session_cancel; a
  *            second call at the same time, also from within a callback, is PONDER_E_STATE.
  *   Calls    back into the host run on the calling thread, return 0 to go on and anything else to stop (the call then
- *   back     returns PONDER_E_CANCELLED), must not throw, and may call no function on the session but
- *            ponder_session_cancel. Only the log, thread and executor functions may run on other threads.
+ *   back     returns PONDER_E_CANCELLED), and may call no function on the session but ponder_session_cancel. Only the log,
+ *            thread, executor and allocator functions may run on other threads. None should throw: an exception that
+ *            arrives here stops the call, which returns PONDER_E_CALLBACK; those of the log, thread and executor functions
+ *            are dropped, and one of the allocator's means that there is no memory.
  *   Host     the library never aborts, exits, prints, throws across this boundary, or touches signal handlers, locale
  *            or floating-point modes. A child of fork() may use what was created before it, on one thread.
  *   Since    0.1 for everything. What is marked experimental may still change.

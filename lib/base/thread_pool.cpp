@@ -97,20 +97,24 @@ constexpr int kJobShift = 19;
 
 std::uint64_t job_of(std::uint64_t gate) { return gate >> kJobShift; }
 
-// A loop that the host's executor runs: as many lanes as threads, each taking tasks until none is left.
+// A loop that the host's executor runs: as many lanes as threads, each taking tasks until none is left. Any one lane would
+// do, so that nothing is missing where the executor dropped some.
 struct Lanes {
   ThreadPool::Task task;
   void* context;
   std::size_t n_tasks;
   std::atomic<std::size_t> next_task{0};
+  std::atomic<std::size_t> n_running{0};
 
   static void run(void* lanes, std::size_t) {
     auto& self = *static_cast<Lanes*>(lanes);
+    self.n_running.fetch_add(1, std::memory_order_relaxed);
     for (;;) {
       const std::size_t i = self.next_task.fetch_add(1, std::memory_order_relaxed);
-      if (i >= self.n_tasks) return;
+      if (i >= self.n_tasks) break;
       self.task(self.context, i);
     }
+    self.n_running.fetch_sub(1, std::memory_order_release);
   }
 };
 
@@ -213,7 +217,10 @@ Result<std::unique_ptr<ThreadPool>> ThreadPool::create(int n_threads, const Hook
   try {
     for (int i = 1; i < n_threads; ++i)
       state.workers.emplace_back([&state, i] {
-        if (state.hooks.on_start) state.hooks.on_start(state.hooks.on_start_data, i);
+        try {
+          if (state.hooks.on_start) state.hooks.on_start(state.hooks.on_start_data, i);
+        } catch (...) {  // the host's mistake
+        }
         state.work();
       });
   } catch (const std::system_error& error) {
@@ -241,8 +248,14 @@ void ThreadPool::parallel_for(std::size_t n_tasks, Task task, void* context, int
   const int n_threads = max_threads > 0 ? std::min(max_threads, s.n_threads) : s.n_threads;
   if (s.hooks.executor && n_tasks > 1 && n_threads > 1) {
     Lanes lanes{task, context, n_tasks};
-    s.hooks.executor(s.hooks.executor_data, std::min<std::size_t>(static_cast<std::size_t>(n_threads), n_tasks), Lanes::run,
-                     &lanes);
+    try {
+      s.hooks.executor(s.hooks.executor_data, std::min<std::size_t>(static_cast<std::size_t>(n_threads), n_tasks),
+                       Lanes::run, &lanes);
+    } catch (...) {  // the host's mistake; the results are whole all the same
+    }
+    Lanes::run(&lanes, 0);
+    const auto done = [&] { return lanes.n_running.load(std::memory_order_acquire) == 0; };
+    while (!spin_until(done)) std::this_thread::yield();
     return;
   }
   if (n_tasks <= 1 || n_threads <= 1 || s.process != process_id() || s.busy.exchange(true, std::memory_order_acquire)) {

@@ -19,7 +19,9 @@ class ThreadPool {
 
   // How the host takes part. on_start runs on each worker when it starts (name, affinity, priority). With an executor
   // there are no workers: it runs task(context, i) once for every i in [0, n_tasks), n_tasks at most n_threads, on
-  // threads of the host, and returns when all are done; several threads may call it at once. Neither may throw.
+  // threads of the host, and returns when all are done; several threads may call it at once. Neither should throw: on_start
+  // is then over, and what an executor has not done when it returns or throws the calling thread does. But no task may
+  // start after that.
   struct Hooks {
     void (*on_start)(void* user_data, int index) = nullptr;  // index from 1; the calling threads are not told
     void* on_start_data = nullptr;

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "lib/base/format.h"
+#include "lib/base/host_call.h"
 #include "lib/session/penalties.h"
 #include "lib/session/random.h"
 
@@ -109,8 +110,9 @@ Result<TokenId> Sampler::pick(std::span<const float> logits, std::span<const Tok
   mask(banned);
   if (const UserSampler& user = params_.user_sampler; user.fn) {
     TokenId id = -1;
-    if (user.fn(user.user_data, logits_.data(), vocab_size_, &id) != 0)
-      return Status(Code::cancelled, "the user's sampler asked to stop");
+    HostAsked asked("the user's sampler");
+    if (!asked.go_on([&] { return user.fn(user.user_data, logits_.data(), vocab_size_, &id); }))
+      return asked.status(Status(Code::cancelled, "the user's sampler asked to stop"));
     const bool can_be =
         id >= 0 && static_cast<std::size_t>(id) < n_ids_ && id != banned && !std::binary_search(holes_.begin(), holes_.end(), id);
     if (can_be) return id;

@@ -7,9 +7,7 @@
 #include "lib/io/path_text.h"
 
 #ifdef _WIN32
-#define WIN32_LEAN_AND_MEAN
-#define NOMINMAX
-#include <windows.h>
+#include "lib/base/win32.h"
 #else
 #include <dirent.h>
 #endif

@@ -85,6 +85,7 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Runtime> 
   st.tokens.reserve(st.params.context_length);
   st.infos.reserve(st.params.context_length);
   st.logits.resize(vocab_size);
+  st.shared_pass.reserve(kMaxLogitsRows, std::max(st.params.prefill_chunk, kMaxLogitsRows));
   PONDER_TRY(session->set_generate_params({}));
   return session;
 }
@@ -170,7 +171,7 @@ Result<std::vector<float>> Session::prompt_logprobs() {
 
 Result<std::unique_ptr<Session>> Session::fork() const {
   State& from = *state_;
-  from.pass_active = false;  // its rows are not committed and the fork would share their block
+  from.pass = nullptr;  // its rows are not committed and the fork would share their block
   PONDER_ASSIGN(std::unique_ptr<Session> session, create(from.runtime, from.model, from.params, &from.kv));
   State& st = *session->state_;
   PONDER_TRY(session->set_generate_params(from.generate));

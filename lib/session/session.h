@@ -96,8 +96,17 @@ class TensorSink {
                       std::span<const std::int64_t> shape) = 0;
 };
 
+enum class Pooling { mean, last };
+
+struct EmbedOptions {
+  Pooling pooling = Pooling::mean;
+  bool normalize = false;  // to length 1; a zero vector stays
+};
+
 class Session {
  public:
+  struct State;  // session_state.h, for the session's own files
+
   static Result<SessionPlan> plan(const Config& config, const SessionParams& params);
   static Result<std::unique_ptr<Session>> create(std::shared_ptr<const Runtime> runtime,
                                                  std::shared_ptr<const Model> model, const SessionParams& params);
@@ -117,6 +126,7 @@ class Session {
   using Progress = std::function<bool(std::size_t, std::size_t)>;
   Status prompt_ids(std::span<const TokenId> ids, const Progress& progress = {});
   // Plain text, no template; `parse_special` as in Tokenizer. BOS is put in front when the tokenizer says so.
+  Result<std::vector<TokenId>> text_ids(std::string_view text, bool parse_special) const;
   Status prompt_text(std::string_view text, bool parse_special, const Progress& progress = {});
   // Renders messages (content can never inject special tokens unless trust_content) and prompts. Thinking starts open
   // when the rendered prompt ends inside <think>.
@@ -164,6 +174,10 @@ class Session {
   // log p(ids[i] | ids[< i]) of the current sequence from position 1 on, by a fresh pass over it.
   Result<std::vector<float>> prompt_logprobs();
 
+  // One vector per input, [inputs.size(), hidden_size]: the final norm's output of its tokens, pooled. Each in a cache of its
+  // own, at most context_length tokens; the session's content stays as it is.
+  Result<std::vector<float>> embed(std::span<const std::span<const TokenId>> inputs, const EmbedOptions& options);
+
   // A pass over `ids` in a cache of its own; the session's content stays as it is. `mtp_next_ids` (empty, or one per id):
   // also "mtp.logits". last_only: logits of the last position alone, [vocab_size].
   struct EvaluateOptions {
@@ -179,8 +193,10 @@ class Session {
   // shared: the cache of the session that it is a fork of, or null.
   static Result<std::unique_ptr<Session>> create(std::shared_ptr<const Runtime> runtime, std::shared_ptr<const Model> model,
                                                  const SessionParams& params, const KvCache* shared);
-  struct State;
+  // of a budget in microseconds; < 0: none
+  static Forward::Clock::time_point deadline_after(std::int64_t budget_us);
   std::unique_ptr<State> state_;
+  friend class Scheduler;
 };
 
 }  // namespace ponder::core

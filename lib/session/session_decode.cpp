@@ -31,7 +31,7 @@ Status Session::State::compute(Clock::time_point deadline, const Progress& progr
     return status;
   };
   while (n_pending() > 0) {
-    if (!pass_active) {
+    if (pass != &*forward) {
       if (ctx.cancelled()) return done(Status(Code::cancelled, "cancelled"));
       pass_rows = std::min(n_pending(), params.prefill_chunk);
       const std::size_t last_row = pass_rows - 1;
@@ -39,11 +39,11 @@ Status Session::State::compute(Clock::time_point deadline, const Progress& progr
       const std::span<const std::size_t> wanted(&last_row, pass_rows == n_pending() ? 1 : 0);
       if (Status s = forward->begin({std::span(tokens).subspan(kv.n_tokens(), pass_rows), {&sequence, 1}, wanted}); !s.ok())
         return done(std::move(s));
-      pass_active = true;
+      pass = &*forward;
     }
     Status status = forward->advance(deadline);
     if (status.code() == Code::pending) return done(std::move(status));
-    pass_active = false;
+    pass = nullptr;
     if (!status.ok()) return done(std::move(status));
     if (n_pending() == 0) {
       const float* row = forward->logits().row(0);
@@ -54,6 +54,12 @@ Status Session::State::compute(Clock::time_point deadline, const Progress& progr
     if (n_pending() > 0 && Clock::now() >= deadline) return done(Status(Code::pending, {}));
   }
   return done({});
+}
+
+std::size_t Session::State::n_wanted() {
+  if (must_force() || logits_valid) return 0;
+  if (n_pending() == 0) kv.truncate(tokens.size() - 1);
+  return n_pending();
 }
 
 Status Session::State::ready() {
@@ -174,29 +180,33 @@ void Session::State::accept(TokenId id, bool forced, float logprob, TokenEvent& 
   event = {id, channel, forced, text, logprob, top_logprobs};
 }
 
+Status Session::State::emit(Clock::time_point deadline, TokenEvent& event) {
+  Status status = must_force() ? Status() : compute(deadline);
+  if (status.ok() && ctx.cancelled()) status = Status(Code::cancelled, "cancelled");  // within a pass of several sessions
+  if (status.code() == Code::cancelled) finish = FinishReason::cancelled;
+  PONDER_TRY(std::move(status));
+  TokenId id = 0;
+  bool forced = false;
+  float logprob = 0;
+  PONDER_TRY(choose(id, forced, logprob));
+  accept(id, forced, logprob, event);
+  return {};
+}
+
 Status Session::next(TokenEvent& event) { return step(-1, event); }
+
+Clock::time_point Session::deadline_after(std::int64_t budget_us) {
+  constexpr std::int64_t kLongestUs = std::int64_t{1} << 40;  // twelve days: as good as none, and no overflow
+  if (budget_us < 0 || budget_us > kLongestUs) return Clock::time_point::max();
+  return Clock::now() + std::chrono::microseconds(budget_us);
+}
 
 Status Session::step(std::int64_t budget_us, TokenEvent& event) {
   State& st = *state_;
   event = {};
   st.text.clear();
   PONDER_TRY(st.ready());
-  constexpr std::int64_t kLongestUs = std::int64_t{1} << 40;  // twelve days: as good as none, and no overflow
-  const Clock::time_point deadline = budget_us < 0 || budget_us > kLongestUs
-                                         ? Clock::time_point::max()
-                                         : Clock::now() + std::chrono::microseconds(budget_us);
-  if (!st.must_force()) {
-    if (Status status = st.compute(deadline); !status.ok()) {
-      if (status.code() == Code::cancelled) st.finish = FinishReason::cancelled;
-      return status;
-    }
-  }
-  TokenId id = 0;
-  bool forced = false;
-  float logprob = 0;
-  PONDER_TRY(st.choose(id, forced, logprob));
-  st.accept(id, forced, logprob, event);
-  return {};
+  return st.emit(deadline_after(budget_us), event);
 }
 
 }  // namespace ponder::core

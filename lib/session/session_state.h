@@ -5,12 +5,16 @@
 #pragma once
 
 #include "lib/session/session.h"
+#include "lib/session/shared_pass.h"
 #include "lib/session/stop.h"
 
 namespace ponder::core {
 
-// Rows whose logits one pass can give: sessions of one batched step.
+// Rows whose logits one pass of a session can give: sessions of one batched step.
 inline constexpr std::size_t kMaxLogitsRows = 16;
+// Tokens that a decode step computes: the last one and those of a forced end of thinking before it.
+inline constexpr std::size_t kMaxPending = 4;
+static_assert(kMaxPending <= kMaxLogitsRows);  // rows that every session's pass has room for
 
 struct Session::State {
   std::shared_ptr<const Runtime> runtime;
@@ -20,6 +24,7 @@ struct Session::State {
   Context ctx;
   KvCache kv;
   std::optional<Forward> forward;
+  SharedPass shared_pass;  // of a batched step that this session leads
   Sampler sampler;
   GenerateParams generate;
   Reasoning reasoning;
@@ -36,8 +41,10 @@ struct Session::State {
   std::vector<TokenInfo> infos;   // one per token
   std::vector<float> logits;      // [vocab_size]
   bool logits_valid = false;
-  bool pass_active = false;       // a step() ran out of time within a forward pass
-  std::size_t pass_rows = 0;
+  // Whose pass over this session's rows ran out of time half-way: the session's own or a batch's. Null: nobody's; so does
+  // whatever changes the session, and the pass is given up.
+  const Forward* pass = nullptr;
+  std::size_t pass_rows = 0;      // of a pass of its own
   std::size_t n_prompt = 0;
   std::int64_t n_generated = 0;   // of this reply, whatever a context shift dropped
   std::span<const TokenId> forcing;  // what is still to be forced, a part of reasoning.closing()
@@ -49,10 +56,16 @@ struct Session::State {
   std::vector<TokenLogprob> top_logprobs;  // of the last event
 
   std::size_t n_pending() const { return tokens.size() - kv.n_tokens(); }
+  // Rows to compute for the next token: none when it will be forced or its logits are there.
+  std::size_t n_wanted();
+  // Whether rows of both can be in one pass.
+  bool fits_with(const State& other) const {
+    return model == other.model && params.compute == other.params.compute && kv.layout().type == other.kv.layout().type;
+  }
   bool is_end(TokenId id) const;
   void drop_logits() {
     logits_valid = false;
-    pass_active = false;
+    pass = nullptr;
   }
   // Keeps the first n tokens and at most n - 1 of them computed, so that the last one's logits will be.
   void cut(std::size_t n);
@@ -65,9 +78,11 @@ struct Session::State {
   // Computes what is pending, in chunks; OK when the logits are there.
   Status compute(Forward::Clock::time_point deadline, const Progress& progress = {});
 
-  // The parts of next(): `ready` says whether there is something to sample or force (else the status to return);
-  // `choose` picks the token; `accept` makes it part of the sequence and fills the event.
+  // The parts of next(): `ready` says whether there is something to sample or force (else the status to return); `emit`
+  // does the rest: computes what is pending, until the deadline; `choose` picks the token; `accept` makes it part of the
+  // sequence and fills the event.
   Status ready();
+  Status emit(Forward::Clock::time_point deadline, TokenEvent& event);
   bool must_force();
   bool budget_used() const { return generate.think_budget >= 0 && stats.thinking_tokens >= generate.think_budget; }
   Status choose(TokenId& id, bool& forced, float& logprob);

@@ -111,13 +111,18 @@ Status Session::append_ids(std::span<const TokenId> ids, const Progress& progres
   return st.set_tokens(ids, st.tokens.size(), progress);
 }
 
-Status Session::prompt_text(std::string_view text, bool parse_special, const Progress& progress) {
-  State& st = *state_;
-  const Tokenizer* tokenizer = st.model->tokenizer().get();
-  if (!tokenizer) return Status(st.model->tokenizer_status());
+Result<std::vector<TokenId>> Session::text_ids(std::string_view text, bool parse_special) const {
+  const Model& model = *state_->model;
+  const Tokenizer* tokenizer = model.tokenizer().get();
+  if (!tokenizer) return Status(model.tokenizer_status());
   PONDER_ASSIGN(std::vector<TokenId> ids, tokenizer->encode(text, {parse_special}));
   if (tokenizer->add_bos() && tokenizer->bos()) ids.insert(ids.begin(), *tokenizer->bos());
-  if (ids.empty()) return Status(Code::invalid_argument, "the prompt is empty and the tokenizer adds no BOS");
+  if (ids.empty()) return Status(Code::invalid_argument, "the text is empty and the tokenizer adds no BOS");
+  return ids;
+}
+
+Status Session::prompt_text(std::string_view text, bool parse_special, const Progress& progress) {
+  PONDER_ASSIGN(const std::vector<TokenId> ids, text_ids(text, parse_special));
   return prompt_ids(ids, progress);
 }
 

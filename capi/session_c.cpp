@@ -38,22 +38,22 @@ ponder_status PONDER_CALL ponder_session_create(ponder_runtime* runtime, ponder_
     PONDER_TRY(capi::need({{"runtime", runtime}, {"model", model}}));
     core::SessionParams p;
     PONDER_TRY(capi::to_core(params, p));
-    auto handle = std::make_unique<ponder_session>();
-    handle->runtime = runtime->shared;
+    auto handle = capi::new_session(runtime->shared);
     PONDER_ASSIGN(handle->session, Session::create(runtime->shared, model->shared, p));
-    handle->top_logprobs.reserve(core::GenerateParams::kMaxTopLogprobs);
     const core::Log& log = runtime->shared->log;
     if (log.wants(core::LogLevel::debug)) {
       const core::SessionStats stats = handle->session->stats();
       log.write(core::LogLevel::debug, fmt::format("session: {} tokens of context, {} bytes of cache, {} bytes of scratch",
                                                    handle->session->context_length(), stats.kv_bytes, stats.scratch_bytes));
     }
-    *out_session = handle.release();
+    *out_session = capi::publish(std::move(handle));
     return {};
   });
 }
 
-void PONDER_CALL ponder_session_free(ponder_session* session) noexcept { delete session; }
+void PONDER_CALL ponder_session_free(ponder_session* session) noexcept {
+  if (session) const std::shared_ptr<ponder_session> last = std::move(session->self);
+}
 
 ponder_status PONDER_CALL ponder_session_set_params(ponder_session* session, const ponder_generate_params* params,
                                                     ponder_error* err) noexcept {

@@ -5,6 +5,19 @@
 
 namespace ponder::capi {
 
+// The handle of a new session; publish() it when all is done.
+inline std::shared_ptr<ponder_session> new_session(std::shared_ptr<const Runtime> runtime) {
+  auto handle = std::make_shared<ponder_session>();
+  handle->runtime = std::move(runtime);
+  handle->top_logprobs.reserve(core::GenerateParams::kMaxTopLogprobs);
+  return handle;
+}
+inline ponder_session* publish(std::shared_ptr<ponder_session> handle) {
+  ponder_session* session = handle.get();
+  session->self = std::move(handle);
+  return session;
+}
+
 class InUse {
  public:
   explicit InUse(const ponder_session& session) : session_(session), first_(!session.busy.exchange(true, std::memory_order_acquire)) {}
@@ -22,6 +35,10 @@ class InUse {
   const ponder_session& session_;
   bool first_;
 };
+
+// The event as the host sees it. The alternatives go to the session: allocates nothing, as room for the most was made at
+// creation.
+ponder_token_event to_c(const core::TokenEvent& from, ponder_session& session);
 
 // f(session's core object) inside guarded().
 template <class F>

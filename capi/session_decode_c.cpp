@@ -21,23 +21,6 @@ static_assert(static_cast<int>(core::FinishReason::loop) == PONDER_FINISH_LOOP);
 static_assert(static_cast<int>(core::FinishReason::cancelled) == PONDER_FINISH_CANCELLED);
 static_assert(static_cast<int>(core::FinishReason::error) == PONDER_FINISH_ERROR);
 
-// The alternatives go to the session: allocates nothing, as room for the most was made at creation.
-ponder_token_event to_c(const TokenEvent& from, ponder_session& session) {
-  session.top_logprobs.clear();
-  for (const core::TokenLogprob& top : from.top_logprobs) session.top_logprobs.push_back({top.id, top.logprob});
-  ponder_token_event event{};
-  event.struct_size = sizeof event;
-  event.id = from.id;
-  event.channel = static_cast<ponder_channel>(from.channel);
-  event.forced = from.forced;
-  event.text = from.text.data() ? from.text.data() : "";
-  event.text_len = from.text.size();
-  event.top_logprobs = session.top_logprobs.data();
-  event.n_top_logprobs = session.top_logprobs.size();
-  event.logprob = from.logprob;
-  return event;
-}
-
 Status check_event(const ponder_token_event* out_event) {
   PONDER_TRY(capi::need({{"out_event", out_event}}));
   return capi::check_out("ponder_token_event", out_event);
@@ -66,13 +49,29 @@ class AllInUse {
 
 }  // namespace
 
+ponder_token_event ponder::capi::to_c(const core::TokenEvent& from, ponder_session& session) {
+  session.top_logprobs.clear();
+  for (const core::TokenLogprob& top : from.top_logprobs) session.top_logprobs.push_back({top.id, top.logprob});
+  ponder_token_event event{};
+  event.struct_size = sizeof event;
+  event.id = from.id;
+  event.channel = static_cast<ponder_channel>(from.channel);
+  event.forced = from.forced;
+  event.text = from.text.data() ? from.text.data() : "";
+  event.text_len = from.text.size();
+  event.top_logprobs = session.top_logprobs.data();
+  event.n_top_logprobs = session.top_logprobs.size();
+  event.logprob = from.logprob;
+  return event;
+}
+
 ponder_status PONDER_CALL ponder_session_next(ponder_session* session, ponder_token_event* out_event,
                                               ponder_error* err) noexcept {
   return capi::on_session(session, err, [&](Session& s) -> Status {
     PONDER_TRY(check_event(out_event));
     TokenEvent event;
     PONDER_TRY(s.next(event));
-    capi::write_out(to_c(event, *session), out_event);
+    capi::write_out(capi::to_c(event, *session), out_event);
     return {};
   });
 }
@@ -85,7 +84,7 @@ ponder_status PONDER_CALL ponder_session_step(ponder_session* session, int64_t b
     constexpr int64_t kDay = int64_t{24} * 3600 * 1000 * 1000;  // beyond it the clock would overflow
     TokenEvent event;
     PONDER_TRY(s.step(std::min(budget_us, kDay), event));
-    capi::write_out(to_c(event, *session), out_event);
+    capi::write_out(capi::to_c(event, *session), out_event);
     return {};
   });
 }
@@ -118,7 +117,7 @@ ponder_status PONDER_CALL ponder_session_next_batch(ponder_session* const* sessi
     PONDER_TRY(Session::next_batch(list, core_events, core_statuses));
     for (std::size_t i = 0; i < n_sessions; ++i) {
       statuses[i] = static_cast<ponder_status>(core_statuses[i].code());
-      if (core_statuses[i].ok()) capi::write_out(to_c(core_events[i], *sessions[i]), event_at(i));
+      if (core_statuses[i].ok()) capi::write_out(capi::to_c(core_events[i], *sessions[i]), event_at(i));
     }
     for (std::size_t i = 0; i < n_sessions; ++i)
       if (statuses[i] < 0) {
@@ -139,7 +138,7 @@ ponder_status PONDER_CALL ponder_session_generate(ponder_session* session, ponde
       Status status = s.next(event);
       if (status.code() == Code::end) return {};
       PONDER_TRY(std::move(status));
-      const ponder_token_event c_event = to_c(event, *session);
+      const ponder_token_event c_event = capi::to_c(event, *session);
       if (on_token && !asked.go_on([&] { return on_token(user_data, &c_event); }))
         return asked.status(Status(Code::cancelled, "stopped by on_token"));
     }

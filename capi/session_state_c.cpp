@@ -44,11 +44,9 @@ ponder_status PONDER_CALL ponder_session_fork(const ponder_session* session, pon
   if (out_session) *out_session = nullptr;
   return capi::on_session(session, err, [&](Session& s) -> Status {
     PONDER_TRY(capi::need({{"out_session", out_session}}));
-    auto handle = std::make_unique<ponder_session>();
-    handle->runtime = session->runtime;
-    handle->top_logprobs.reserve(core::GenerateParams::kMaxTopLogprobs);
+    auto handle = capi::new_session(session->runtime);
     PONDER_ASSIGN(handle->session, s.fork());
-    *out_session = handle.release();
+    *out_session = capi::publish(std::move(handle));
     return {};
   });
 }

@@ -15,6 +15,7 @@ int main(int argc, char** argv) {
   cli::add_tokenize(app);
   cli::add_template(app);
   cli::add_logits(app);
+  cli::add_embed(app);
   cli::add_bench(app);
   cli::add_perplexity(app);
   cli::add_compare(app);

@@ -850,6 +850,122 @@ PONDER_API ponder_status PONDER_CALL ponder_session_get_stats(const ponder_sessi
                                                               ponder_session_stats* out_stats,
                                                               ponder_error* err) PONDER_NOEXCEPT;
 
+/* ---- Batch: many sessions, computed together ---------------------------------------------------------------------- */
+
+typedef struct ponder_batch ponder_batch;
+
+typedef struct ponder_batch_params {
+  uint32_t struct_size;
+  uint32_t flags;       /* none yet */
+  int32_t token_budget; /* tokens of one step, 16 to 65536; 0: 256. More is faster on prompts and slower to the next tokens */
+  int32_t n_threads;    /* 0: all of the runtime's */
+} ponder_batch_params;
+
+static inline ponder_batch_params ponder_batch_params_default(void) {
+  ponder_batch_params p;
+  memset(&p, 0, sizeof p);
+  p.struct_size = (uint32_t)sizeof p;
+  return p;
+}
+
+typedef struct ponder_batch_event {
+  uint32_t struct_size;
+  ponder_status status;             /* PONDER_OK: a token. Else what ponder_session_next would have returned; told once, until
+                                       the session can go on (another prompt, a rewind, other params) */
+  ponder_session* session;
+  const ponder_token_event* token;  /* with PONDER_OK, else NULL; what it points to is valid until the next step, or call on
+                                       the session */
+  const char* message;              /* of an error, NUL-terminated; valid until the next step */
+} ponder_batch_event;
+
+/**
+ * Continuous batching: sessions of one model come and go at any time, and each step computes the next token of those that
+ * reply and a part of the prompts that wait, in one forward pass. Each session keeps its own sampling, limits and random
+ * state, and with exact compute gets the same bits as alone. What fails or is cancelled leaves the others alone.
+ *
+ * Prompt sessions with PONDER_SESSION_DEFER_PREFILL, else the prompt itself computes. Between two steps a session in a
+ * batch can be used in any other way; when a step is under way (ponder_batch_step) that gives up its part of the work.
+ * A batch is used by one thread at a time (a second call is PONDER_E_STATE); a session that another call is using at that
+ * moment is left out of the step. ponder_session_cancel works from any thread, at the latest when the step is over. The
+ * batch does not own its sessions: one that is freed leaves.
+ *
+ * params  may be NULL.
+ */
+PONDER_API ponder_status PONDER_CALL ponder_batch_create(ponder_runtime* runtime, ponder_model* model,
+                                                         const ponder_batch_params* params, ponder_batch** out_batch,
+                                                         ponder_error* err) PONDER_NOEXCEPT;
+PONDER_API void PONDER_CALL ponder_batch_free(ponder_batch* batch) PONDER_NOEXCEPT;
+/**
+ * The batch's own scratch memory is made for the first session; all sessions of a batch have the same compute and kv_type.
+ * priority: greater is served first, when the budget is not enough for all; who goes without for a step counts as one
+ * greater, and so on until it is served. PONDER_E_INVALID_ARGUMENT: of another model, or in the batch already.
+ */
+PONDER_API ponder_status PONDER_CALL ponder_batch_add(ponder_batch* batch, ponder_session* session, int32_t priority,
+                                                      ponder_error* err) PONDER_NOEXCEPT;
+/** The session can go on alone or elsewhere, as it is. This and the following: PONDER_E_NOT_FOUND, it is not in the batch. */
+PONDER_API ponder_status PONDER_CALL ponder_batch_remove(ponder_batch* batch, ponder_session* session,
+                                                         ponder_error* err) PONDER_NOEXCEPT;
+PONDER_API ponder_status PONDER_CALL ponder_batch_set_priority(ponder_batch* batch, ponder_session* session,
+                                                               int32_t priority, ponder_error* err) PONDER_NOEXCEPT;
+/** paused 1: the session gets nothing, not even events, until it is 0 again. */
+PONDER_API ponder_status PONDER_CALL ponder_batch_set_paused(ponder_batch* batch, ponder_session* session, int32_t paused,
+                                                             ponder_error* err) PONDER_NOEXCEPT;
+/**
+ * One step: a forward pass over at most token_budget tokens, then the next token of every session that has what it needs.
+ * Next tokens come before prompts, for which a quarter of the budget is kept when any waits.
+ *
+ * out_events  [capacity], all with the same struct_size, which is also the distance between two of them; capacity at least
+ *             the sessions in the batch, else PONDER_E_BUFFER_TOO_SMALL with that number in *out_count.
+ * out_count   events written, at most one per session; none when the step computed only parts of prompts.
+ *
+ * Returns  PONDER_OK, or PONDER_END: no session has anything to do.
+ * Blocks for one forward pass.
+ */
+PONDER_API ponder_status PONDER_CALL ponder_batch_next(ponder_batch* batch, ponder_batch_event* out_events,
+                                                       size_t capacity, size_t* out_count,
+                                                       ponder_error* err) PONDER_NOEXCEPT;
+/** Time-sliced: as ponder_batch_next, or PONDER_PENDING after about budget_us microseconds; call again to go on. */
+PONDER_API ponder_status PONDER_CALL ponder_batch_step(ponder_batch* batch, int64_t budget_us,
+                                                       ponder_batch_event* out_events, size_t capacity,
+                                                       size_t* out_count, ponder_error* err) PONDER_NOEXCEPT;
+
+/* ---- Embeddings: vectors of texts -------------------------------------------------------------------------------- */
+
+typedef int32_t ponder_pooling;
+#define PONDER_POOLING_DEFAULT 0 /* mean */
+#define PONDER_POOLING_MEAN 1    /* over all tokens of the input, BOS included */
+#define PONDER_POOLING_LAST 2    /* of the last token, which has seen all others */
+
+/* flags */
+#define PONDER_EMBED_NORMALIZE 1u /* each vector to length 1; a zero vector stays */
+#define PONDER_EMBED_SPECIAL 2u   /* texts only: added tokens in the text become their ids */
+
+/**
+ * One vector per text: the hidden states behind the model's final norm, pooled. The texts share forward passes; each has a
+ * cache of its own while it is computed. The session's content stays as it is.
+ *
+ * texts        each at most context_length tokens, BOS included, which is put in front as the tokenizer's config says.
+ * out_vectors  [n_texts, hidden_size] f32; capacity, out_count: in floats, as in a list. NULL with capacity 0 computes
+ *              nothing.
+ *
+ * Returns  PONDER_OK, or
+ *          PONDER_E_CONTEXT_FULL   a text is too long; the message names it
+ *          PONDER_E_CANCELLED      by ponder_session_cancel
+ *          PONDER_E_NUMERIC        the model produced NaN
+ *          PONDER_E_NO_TOKENIZER
+ * With exact compute the same bits for any batch of texts, prefill_chunk and number of threads.
+ */
+PONDER_API ponder_status PONDER_CALL ponder_session_embed_texts(ponder_session* session, const ponder_text* texts,
+                                                                size_t n_texts, ponder_pooling pooling, uint32_t flags,
+                                                                float* out_vectors, size_t capacity,
+                                                                size_t* out_count, ponder_error* err) PONDER_NOEXCEPT;
+/** As ponder_session_embed_texts, of token ids: all inputs one after another in ids, lengths [n_inputs] of each. */
+PONDER_API ponder_status PONDER_CALL ponder_session_embed_ids(ponder_session* session, const int32_t* ids,
+                                                              const size_t* lengths, size_t n_inputs,
+                                                              ponder_pooling pooling, uint32_t flags,
+                                                              float* out_vectors, size_t capacity, size_t* out_count,
+                                                              ponder_error* err) PONDER_NOEXCEPT;
+
 /* ---- Looking inside ---------------------------------------------------------------------------------------------- */
 
 #define PONDER_EVALUATE_LAST 1u   /* logits of the last position only */

@@ -304,6 +304,16 @@ struct GenerateOptions {
   SamplerFunction sampler = {};
 };
 
+struct EmbedOptions {
+  ponder_pooling pooling = PONDER_POOLING_DEFAULT;
+  bool normalize = false;      // to length 1
+  bool parse_special = false;  // texts: added tokens in them become their ids
+
+  std::uint32_t flags() const {
+    return (normalize ? PONDER_EMBED_NORMALIZE : 0) | (parse_special ? PONDER_EMBED_SPECIAL : 0);
+  }
+};
+
 struct Token {
   std::int32_t id;
   Channel channel;
@@ -515,6 +525,30 @@ class Session {
     return stats;
   }
 
+  // [texts.size(), hidden_size], row-major; the session's content stays as it is.
+  Result<std::vector<float>> embed(std::span<const std::string_view> texts, const EmbedOptions& options = {}) {
+    std::vector<ponder_text> list;
+    for (std::string_view text : texts) list.push_back({text.data(), text.size()});
+    return embed_with([&](float* out, std::size_t capacity, std::size_t* count, ponder_error* err) {
+      return ponder_session_embed_texts(get(), list.data(), list.size(), options.pooling, options.flags(), out, capacity, count, err);
+    });
+  }
+  Result<std::vector<float>> embed(std::string_view text, const EmbedOptions& options = {}) {
+    return embed(std::span<const std::string_view>(&text, 1), options);
+  }
+  Result<std::vector<float>> embed_ids(std::span<const std::vector<std::int32_t>> inputs, const EmbedOptions& options = {}) {
+    std::vector<std::int32_t> ids;
+    std::vector<std::size_t> lengths;
+    for (const std::vector<std::int32_t>& input : inputs) {
+      ids.insert(ids.end(), input.begin(), input.end());
+      lengths.push_back(input.size());
+    }
+    return embed_with([&](float* out, std::size_t capacity, std::size_t* count, ponder_error* err) {
+      return ponder_session_embed_ids(get(), ids.data(), lengths.data(), lengths.size(), options.pooling, options.flags(), out,
+                                      capacity, count, err);
+    });
+  }
+
   // Tensors of one forward pass over `ids`; see ponder_session_evaluate.
   struct TensorView {
     std::string_view name;
@@ -551,6 +585,7 @@ class Session {
 
  private:
   friend class Model;
+  friend class Batch;
   explicit Session(ponder_session* handle) : handle_(handle) {}
 
   struct UserSampler {
@@ -591,12 +626,92 @@ class Session {
     if (call.failed()) return call.error();
     return Done{};
   }
+  // f(out, capacity, out_count, err), first for the count.
+  template <class F>
+  static Result<std::vector<float>> embed_with(F&& f) {
+    std::vector<float> out;
+    std::size_t count = 0;
+    detail::Call call;
+    call.status = f(nullptr, 0, &count, &call.err);
+    if (call.failed()) return call.error();
+    out.resize(count);
+    if (count > 0) call.status = f(out.data(), out.size(), &count, &call.err);
+    if (call.failed()) return call.error();
+    return out;
+  }
   static Token to_token(const ponder_token_event& e) {
     return {e.id, static_cast<Channel>(e.channel), e.forced != 0, {e.text, e.text_len}, e.logprob,
             {e.top_logprobs, e.n_top_logprobs}};
   }
   std::unique_ptr<ponder_session, detail::Deleter<ponder_session, ponder_session_free>> handle_;
   std::shared_ptr<UserSampler> sampler_;
+};
+
+// Sessions of one model, computed together; see ponder_batch_create. Owns none of them. One thread at a time.
+class Batch {
+ public:
+  struct Event {
+    ponder_session* session;          // compare with Session::get()
+    ponder_status status;             // PONDER_OK: token. Else what became of the session, told once
+    std::optional<Token> token = {};  // its text is valid until the next step, or call on the session
+    Error error = {};
+  };
+  enum class State { working, sliced, idle };  // step() again; step() again, the pass is not done; nothing to do
+  struct Step {
+    State state;
+    std::vector<Event> events;
+  };
+
+  Result<Done> add(Session& session, std::int32_t priority = 0) {
+    return run([&](ponder_error* err) { return ponder_batch_add(get(), session.get(), priority, err); }, 1);
+  }
+  Result<Done> remove(Session& session) {
+    return run([&](ponder_error* err) { return ponder_batch_remove(get(), session.get(), err); }, -1);
+  }
+  Result<Done> set_priority(Session& session, std::int32_t priority) {
+    return run([&](ponder_error* err) { return ponder_batch_set_priority(get(), session.get(), priority, err); }, 0);
+  }
+  Result<Done> set_paused(Session& session, bool paused) {
+    return run([&](ponder_error* err) { return ponder_batch_set_paused(get(), session.get(), paused ? 1 : 0, err); }, 0);
+  }
+  // One step, or about budget_us microseconds of it.
+  Result<Step> step(std::optional<std::int64_t> budget_us = {}) {
+    events_.assign(n_added_, {});
+    for (ponder_batch_event& event : events_) event.struct_size = sizeof event;
+    std::size_t count = 0;
+    detail::Call call;
+    call.status = budget_us ? ponder_batch_step(get(), *budget_us, events_.data(), events_.size(), &count, &call.err)
+                            : ponder_batch_next(get(), events_.data(), events_.size(), &count, &call.err);
+    if (call.failed()) return call.error();
+    Step step{call.status == PONDER_END       ? State::idle
+              : call.status == PONDER_PENDING ? State::sliced
+                                              : State::working,
+              {}};
+    for (std::size_t i = 0; i < count; ++i) {
+      const ponder_batch_event& e = events_[i];
+      Event event{e.session, e.status};
+      if (e.token) event.token = Session::to_token(*e.token);
+      if (e.status < 0) event.error = Error(e.status, e.message);
+      step.events.push_back(std::move(event));
+    }
+    return step;
+  }
+  ponder_batch* get() const { return handle_.get(); }
+
+ private:
+  friend class Model;
+  explicit Batch(ponder_batch* handle) : handle_(handle) {}
+  template <class F>
+  Result<Done> run(F&& f, int n_added) {
+    detail::Call call;
+    call.status = f(&call.err);
+    if (call.failed()) return call.error();
+    n_added_ += static_cast<std::size_t>(n_added);  // -1 wraps
+    return Done{};
+  }
+  std::unique_ptr<ponder_batch, detail::Deleter<ponder_batch, ponder_batch_free>> handle_;
+  std::vector<ponder_batch_event> events_;
+  std::size_t n_added_ = 0;  // at least as many as there are
 };
 
 struct LoadOptions {
@@ -723,6 +838,17 @@ class Model {
     call.status = ponder_session_create(runtime_.get(), get(), &p, &handle, &call.err);
     if (call.failed()) return call.error();
     return Session(handle);
+  }
+  // token_budget: of one step; 0: the default.
+  Result<Batch> batch(std::int32_t token_budget = 0, int n_threads = 0) const {
+    ponder_batch_params p = ponder_batch_params_default();
+    p.token_budget = token_budget;
+    p.n_threads = n_threads;
+    ponder_batch* handle = nullptr;
+    detail::Call call;
+    call.status = ponder_batch_create(runtime_.get(), get(), &p, &handle, &call.err);
+    if (call.failed()) return call.error();
+    return Batch(handle);
   }
   ponder_model_info info() const {
     ponder_model_info info{};

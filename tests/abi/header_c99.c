@@ -20,7 +20,9 @@ const any_function ponder_functions[] = {
     F(ponder_session_next_channel), F(ponder_session_fork), F(ponder_session_rewind), F(ponder_session_save),
     F(ponder_session_save_file), F(ponder_session_restore), F(ponder_session_restore_file), F(ponder_session_tokens),
     F(ponder_session_logits), F(ponder_session_top_logprobs), F(ponder_session_prompt_logprobs),
-    F(ponder_session_get_stats), F(ponder_session_evaluate),
+    F(ponder_session_get_stats), F(ponder_session_evaluate), F(ponder_session_embed_texts),
+    F(ponder_session_embed_ids), F(ponder_batch_create), F(ponder_batch_free), F(ponder_batch_add), F(ponder_batch_remove),
+    F(ponder_batch_set_priority), F(ponder_batch_set_paused), F(ponder_batch_next), F(ponder_batch_step),
     F(ponder_quantize), F(ponder_imatrix)};
 const unsigned ponder_n_functions = sizeof ponder_functions / sizeof *ponder_functions;
 

@@ -49,6 +49,19 @@ FIELD(ponder_session_params, prefill_chunk, 20);
 FIELD(ponder_session_params, compute, 24);
 FIELD(ponder_session_params, kv_type, 28);
 
+SIZE(ponder_batch_params, 16);
+FIELD(ponder_batch_params, struct_size, 0);
+FIELD(ponder_batch_params, flags, 4);
+FIELD(ponder_batch_params, token_budget, 8);
+FIELD(ponder_batch_params, n_threads, 12);
+
+SIZE(ponder_batch_event, 32);
+FIELD(ponder_batch_event, struct_size, 0);
+FIELD(ponder_batch_event, status, 4);
+FIELD(ponder_batch_event, session, 8);
+FIELD(ponder_batch_event, token, 16);
+FIELD(ponder_batch_event, message, 24);
+
 SIZE(ponder_model_params, 32);
 FIELD(ponder_model_params, struct_size, 0);
 FIELD(ponder_model_params, flags, 4);

@@ -26,6 +26,10 @@ TEST_CASE("NULL arguments are refused by name") {
   ponder_template* out_tm;
   ponder_session* out_s;
   ponder_buffer* out_b;
+  ponder_batch* out_bt;
+  ponder_batch* bt = nullptr;
+  REQUIRE(ponder_batch_create(rt, md, nullptr, &bt, &err) == PONDER_OK);
+  const std::unique_ptr<ponder_batch, Deleter<ponder_batch, ponder_batch_free>> batch_owner(bt);
   ponder_model_info model_info{};
   model_info.struct_size = sizeof model_info;
   ponder_tokenizer_info tokenizer_info{};
@@ -39,6 +43,7 @@ TEST_CASE("NULL arguments are refused by name") {
   event.struct_size = sizeof event;
   std::int32_t id = 1;
   std::size_t n = 0;
+  const std::size_t one = 1;
   const char* bytes = nullptr;
   float number = 0;
   ponder_status st = 0;
@@ -160,6 +165,28 @@ TEST_CASE("NULL arguments are refused by name") {
       {"out", [&] { return ponder_session_top_logprobs(s, nullptr, 1, &err); }},
       {"session", [&] { return ponder_session_prompt_logprobs(nullptr, &number, 1, &err); }},
       {"out_logprobs", [&] { return ponder_session_prompt_logprobs(s, nullptr, 1, &err); }},
+      {"session", [&] { return ponder_session_embed_texts(nullptr, nullptr, 0, 0, 0, nullptr, 0, &n, &err); }},
+      {"texts", [&] { return ponder_session_embed_texts(s, nullptr, 1, 0, 0, nullptr, 0, &n, &err); }},
+      {"out_count", [&] { return ponder_session_embed_texts(s, nullptr, 0, 0, 0, nullptr, 0, nullptr, &err); }},
+      {"session", [&] { return ponder_session_embed_ids(nullptr, nullptr, nullptr, 0, 0, 0, nullptr, 0, &n, &err); }},
+      {"lengths", [&] { return ponder_session_embed_ids(s, &id, nullptr, 1, 0, 0, nullptr, 0, &n, &err); }},
+      {"ids", [&] { return ponder_session_embed_ids(s, nullptr, &one, 1, 0, 0, &number, 1 << 20, &n, &err); }},
+      {"out_count", [&] { return ponder_session_embed_ids(s, &id, &one, 1, 0, 0, nullptr, 0, nullptr, &err); }},
+      {"runtime", [&] { return ponder_batch_create(nullptr, md, nullptr, &out_bt, &err); }},
+      {"model", [&] { return ponder_batch_create(rt, nullptr, nullptr, &out_bt, &err); }},
+      {"out_batch", [&] { return ponder_batch_create(rt, md, nullptr, nullptr, &err); }},
+      {"batch", [&] { return ponder_batch_add(nullptr, s, 0, &err); }},
+      {"session", [&] { return ponder_batch_add(bt, nullptr, 0, &err); }},
+      {"batch", [&] { return ponder_batch_remove(nullptr, s, &err); }},
+      {"session", [&] { return ponder_batch_remove(bt, nullptr, &err); }},
+      {"batch", [&] { return ponder_batch_set_priority(nullptr, s, 0, &err); }},
+      {"session", [&] { return ponder_batch_set_priority(bt, nullptr, 0, &err); }},
+      {"batch", [&] { return ponder_batch_set_paused(nullptr, s, 0, &err); }},
+      {"session", [&] { return ponder_batch_set_paused(bt, nullptr, 0, &err); }},
+      {"batch", [&] { return ponder_batch_next(nullptr, nullptr, 0, &n, &err); }},
+      {"out_count", [&] { return ponder_batch_next(bt, nullptr, 0, nullptr, &err); }},
+      {"out_events", [&] { return ponder_batch_next(bt, nullptr, 1, &n, &err); }},
+      {"batch", [&] { return ponder_batch_step(nullptr, 0, nullptr, 0, &n, &err); }},
       {"session", [&] { return ponder_session_get_stats(nullptr, &stats, &err); }},
       {"out_stats", [&] { return ponder_session_get_stats(s, nullptr, &err); }},
       {"session", [&] { return ponder_session_evaluate(nullptr, &id, 1, nullptr, 0, on_tensor, nullptr, &err); }},
@@ -176,12 +203,13 @@ TEST_CASE("NULL arguments are refused by name") {
     out_tm = reinterpret_cast<ponder_template*>(8);
     out_s = reinterpret_cast<ponder_session*>(8);
     out_b = reinterpret_cast<ponder_buffer*>(8);
+    out_bt = reinterpret_cast<ponder_batch*>(8);
     const ponder_status status = calls[i].call();
     CHECK(status == PONDER_E_INVALID_ARGUMENT);
     CHECK(err.code == PONDER_E_INVALID_ARGUMENT);
     CHECK_MESSAGE(std::string_view(err.message).substr(0, std::string_view(name).size()) == name, err.message);
     // At most one of them was given, and that one is NULL now.
-    const void* outs[] = {out_rt, out_md, out_tk, out_tm, out_s, out_b};
+    const void* outs[] = {out_rt, out_md, out_tk, out_tm, out_s, out_b, out_bt};
     for (const void* out : outs) CHECK((out == nullptr || out == reinterpret_cast<void*>(8)));
   }
   CHECK(generate(s).answer == "\\boxed{432}");  // none of it touched the session

@@ -120,3 +120,20 @@ TEST_CASE("template: enable_thinking=false and content in parts reach the built-
   CHECK(refused.exit_code != 0);
   CHECK(refused.err.find("messages[0].content[0] is of type 'image_url'") != std::string::npos);
 }
+
+TEST_CASE("embed: one vector per line, the same from -p, of length 1 with --normalize") {
+  const std::vector<std::string> options{"embed", "-m", kTinyR1, "--quiet", "--compute", "exact", "--normalize"};
+  const Outcome piped = run_program(options, "What is 3+4?\n\nabc\n");
+  CAPTURE(piped.err);
+  REQUIRE(piped.exit_code == 0);
+  const std::vector<std::string> vectors = lines(piped.out);
+  REQUIRE(vectors.size() == 3);
+  std::vector<std::string> given = options;
+  given.insert(given.end(), {"-p", "abc"});
+  CHECK(lines(run_program(given, "").out) == std::vector<std::string>{vectors[2]});
+  double square = 0;
+  for (const double v : json::parse(vectors[0]).get<std::vector<double>>()) square += v * v;
+  CHECK(square == doctest::Approx(1));
+  given.insert(given.end(), {"--pooling", "last"});
+  CHECK(lines(run_program(given, "").out) != std::vector<std::string>{vectors[2]});
+}

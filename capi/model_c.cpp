@@ -13,7 +13,8 @@ using core::Json;
 using core::LogLevel;
 using core::Status;
 
-Status load(const capi::Runtime& runtime, std::shared_ptr<const core::FileSource> source,
+// From `source`, or, where it is null, from `path`.
+Status load(const capi::Runtime& runtime, std::shared_ptr<const core::FileSource> source, const char* path,
             const ponder_model_params* params, ponder_model** out_model) {
   const core::Log& log = runtime.log;
   ponder_model_params p;
@@ -25,10 +26,23 @@ Status load(const capi::Runtime& runtime, std::shared_ptr<const core::FileSource
   options.context = &ctx;
   if (p.weight_type) options.weight_type = p.weight_type;
   core::HostAsked progress("progress");
-  if (p.progress)
-    options.progress = [&](float fraction) {
-      return progress.go_on([&] { return p.progress(p.progress_user_data, fraction); });
-    };
+  float reached = 0, reading = 0;  // the part of the load that reading the host's files is
+  const auto report = [&](float fraction) {
+    reached = std::max(reached, fraction);
+    return progress.go_on([&] { return p.progress(p.progress_user_data, reached); });
+  };
+  if (p.progress) options.progress = [&](float fraction) { return report(reading + (1 - reading) * fraction); };
+  if (p.files) {
+    if (source) return core::fail(Code::invalid_argument, "ponder_model_params.files: the files are in memory already");
+    core::HostFiles files;
+    PONDER_TRY(capi::host_files(p.files, files).with_prefix("ponder_model_params.files"));
+    core::HostFileOptions reads{runtime.memory, {}};
+    reading = 0.8f;
+    if (p.progress) reads.progress = [&](float fraction) { return report(reading * fraction); };
+    PONDER_ASSIGN(source, core::host_source(files, path, std::move(reads)));
+  } else if (!source) {
+    source = core::path_source(capi::to_path(path));
+  }
   const auto start = std::chrono::steady_clock::now();
   auto loaded = core::Model::load(source, options);
   PONDER_TRY(progress.status(loaded.status()));
@@ -120,7 +134,7 @@ ponder_status PONDER_CALL ponder_model_load(ponder_runtime* runtime, const char*
     PONDER_TRY(capi::need({{"out_model", out_model}}));
     *out_model = nullptr;
     PONDER_TRY(capi::need({{"runtime", runtime}, {"path", path}}));
-    return load(*runtime->shared, core::path_source(capi::to_path(path)), params, out_model);
+    return load(*runtime->shared, nullptr, path, params, out_model);
   });
 }
 
@@ -134,7 +148,7 @@ ponder_status PONDER_CALL ponder_model_load_memory(ponder_runtime* runtime, cons
     PONDER_TRY(capi::need_array("files", files, n_files));
     std::shared_ptr<const core::FileSource> source;
     PONDER_TRY(capi::memory_files(files, n_files, source));
-    return load(*runtime->shared, std::move(source), params, out_model);
+    return load(*runtime->shared, std::move(source), nullptr, params, out_model);
   });
 }
 
@@ -223,6 +237,20 @@ ponder_status PONDER_CALL ponder_inspect(const char* path, const ponder_session_
     *out_json = nullptr;
     PONDER_TRY(capi::need({{"path", path}}));
     return inspect(*core::path_source(capi::to_path(path)), params, out_json);
+  });
+}
+
+ponder_status PONDER_CALL ponder_inspect_files(const ponder_file_system* files, const char* path,
+                                               const ponder_session_params* params, ponder_buffer** out_json,
+                                               ponder_error* err) noexcept {
+  return capi::guarded(err, [&]() -> Status {
+    PONDER_TRY(capi::need({{"out_json", out_json}}));
+    *out_json = nullptr;
+    PONDER_TRY(capi::need({{"path", path}}));
+    core::HostFiles host;
+    PONDER_TRY(capi::host_files(files, host));
+    PONDER_ASSIGN(const auto source, core::host_source(host, path));
+    return inspect(*source, params, out_json);
   });
 }
 

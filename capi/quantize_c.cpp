@@ -40,8 +40,15 @@ ponder_status PONDER_CALL ponder_quantize(ponder_runtime* runtime, const char* p
         return progress.go_on(
             [&] { return p.progress(p.progress_user_data, at.done_bytes, at.total_bytes, tensor.c_str()); });
       };
-    const auto written = core::quantize_model(capi::context_of(*runtime->shared), *core::path_source(capi::to_path(path)),
-                                              capi::to_path(output_path), options);
+    std::shared_ptr<const core::FileSource> source;
+    if (p.files) {
+      core::HostFiles files;
+      PONDER_TRY(capi::host_files(p.files, files).with_prefix("ponder_quantize_params.files"));
+      PONDER_ASSIGN(source, core::host_source(files, path, {runtime->shared->memory, {}}));
+    } else {
+      source = core::path_source(capi::to_path(path));
+    }
+    const auto written = core::quantize_model(capi::context_of(*runtime->shared), *source, capi::to_path(output_path), options);
     PONDER_TRY(progress.status(written.status()));
     const core::QuantizeReport& report = *written;
     if (!out_json) return {};

@@ -9,6 +9,24 @@ using namespace ponder;
 using core::Code;
 using core::Status;
 
+Status load(const core::FileSource& source, ponder_template** out_template) {
+  core::TokenizerConfig config;
+  if (const std::string file = source.gguf_file(); !file.empty()) {
+    PONDER_ASSIGN(const auto gguf, core::GgufCheckpoint::open(source, file));
+    PONDER_ASSIGN(config, core::read_gguf_tokenizer_config(gguf.first()));
+    PONDER_ASSIGN(auto own, core::ChatTemplate::load(gguf.first()));
+    *out_template = new ponder_template{std::move(own), config.bos_text, config.eos_text};
+    return {};
+  }
+  if (source.exists("tokenizer_config.json")) {
+    PONDER_ASSIGN(const core::FileView file, source.open("tokenizer_config.json"));
+    PONDER_ASSIGN(config, core::TokenizerConfig::parse(file.text()));
+  }
+  PONDER_ASSIGN(auto shared, core::ChatTemplate::load(source));
+  *out_template = new ponder_template{std::move(shared), config.bos_text, config.eos_text};
+  return {};
+}
+
 }  // namespace
 
 ponder_status PONDER_CALL ponder_template_load(const char* path, ponder_template** out_template,
@@ -17,22 +35,20 @@ ponder_status PONDER_CALL ponder_template_load(const char* path, ponder_template
     PONDER_TRY(capi::need({{"out_template", out_template}}));
     *out_template = nullptr;
     PONDER_TRY(capi::need({{"path", path}}));
-    const auto source = core::path_source(capi::to_path(path));
-    core::TokenizerConfig config;
-    if (!source->gguf_file().empty()) {
-      PONDER_ASSIGN(const auto gguf, core::GgufCheckpoint::open(*source, source->gguf_file()));
-      PONDER_ASSIGN(config, core::read_gguf_tokenizer_config(gguf.first()));
-      PONDER_ASSIGN(auto own, core::ChatTemplate::load(gguf.first()));
-      *out_template = new ponder_template{std::move(own), config.bos_text, config.eos_text};
-      return {};
-    }
-    if (source->exists("tokenizer_config.json")) {
-      PONDER_ASSIGN(const core::FileView file, source->open("tokenizer_config.json"));
-      PONDER_ASSIGN(config, core::TokenizerConfig::parse(file.text()));
-    }
-    PONDER_ASSIGN(auto shared, core::ChatTemplate::load(*source));
-    *out_template = new ponder_template{std::move(shared), config.bos_text, config.eos_text};
-    return {};
+    return load(*core::path_source(capi::to_path(path)), out_template);
+  });
+}
+
+ponder_status PONDER_CALL ponder_template_load_files(const ponder_file_system* files, const char* path,
+                                                     ponder_template** out_template, ponder_error* err) noexcept {
+  return capi::guarded(err, [&]() -> Status {
+    PONDER_TRY(capi::need({{"out_template", out_template}}));
+    *out_template = nullptr;
+    PONDER_TRY(capi::need({{"path", path}}));
+    core::HostFiles host;
+    PONDER_TRY(capi::host_files(files, host));
+    PONDER_ASSIGN(const auto source, core::host_source(host, path));
+    return load(*source, out_template);
   });
 }
 

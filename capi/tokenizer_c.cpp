@@ -9,6 +9,26 @@ using namespace ponder;
 using core::Code;
 using core::Status;
 
+// A GGUF file, or `name` and what lies beside it.
+Status load(const core::FileSource& source, const std::string& name, ponder_tokenizer** out_tokenizer) {
+  if (const std::string file = source.gguf_file(); !file.empty()) {
+    PONDER_ASSIGN(const auto gguf, core::GgufCheckpoint::open(source, file));
+    PONDER_ASSIGN(auto tokenizer, core::load_gguf_tokenizer(gguf.first()));
+    *out_tokenizer = new ponder_tokenizer{std::move(tokenizer)};
+    return {};
+  }
+  PONDER_ASSIGN(const core::FileView file, source.open(name));
+  core::FileView config;
+  if (source.exists("tokenizer_config.json")) {
+    PONDER_ASSIGN(config, source.open("tokenizer_config.json"));
+  }
+  PONDER_ASSIGN(auto tokenizer, core::Tokenizer::load({file.text(), config.text()}));
+  *out_tokenizer = new ponder_tokenizer{std::move(tokenizer)};
+  return {};
+}
+
+constexpr const char* kTokenizerFile = "tokenizer.json";
+
 }  // namespace
 
 ponder_status PONDER_CALL ponder_tokenizer_load(const char* path, ponder_tokenizer** out_tokenizer,
@@ -18,28 +38,35 @@ ponder_status PONDER_CALL ponder_tokenizer_load(const char* path, ponder_tokeniz
     *out_tokenizer = nullptr;
     PONDER_TRY(capi::need({{"path", path}}));
     std::filesystem::path folder = capi::to_path(path);
-    if (const auto source = core::path_source(folder); !source->gguf_file().empty()) {
-      PONDER_ASSIGN(const auto gguf, core::GgufCheckpoint::open(*source, source->gguf_file()));
-      PONDER_ASSIGN(auto tokenizer, core::load_gguf_tokenizer(gguf.first()));
-      *out_tokenizer = new ponder_tokenizer{std::move(tokenizer)};
-      return {};
-    }
-    std::string name = "tokenizer.json";
+    const auto source = core::path_source(folder);
+    if (!source->gguf_file().empty()) return load(*source, "", out_tokenizer);
+    std::string name = kTokenizerFile;
     std::error_code ignored;
     if (std::filesystem::is_regular_file(folder, ignored)) {
       const std::u8string file = folder.filename().u8string();
       name.assign(file.begin(), file.end());
       folder = folder.parent_path();
     }
-    const auto source = core::folder_source(folder);
-    PONDER_ASSIGN(const core::FileView file, source->open(name));
-    core::FileView config;
-    if (source->exists("tokenizer_config.json")) {
-      PONDER_ASSIGN(config, source->open("tokenizer_config.json"));
+    return load(*core::folder_source(folder), name, out_tokenizer);
+  });
+}
+
+ponder_status PONDER_CALL ponder_tokenizer_load_files(const ponder_file_system* files, const char* path,
+                                                      ponder_tokenizer** out_tokenizer, ponder_error* err) noexcept {
+  return capi::guarded(err, [&]() -> Status {
+    PONDER_TRY(capi::need({{"out_tokenizer", out_tokenizer}}));
+    *out_tokenizer = nullptr;
+    PONDER_TRY(capi::need({{"path", path}}));
+    core::HostFiles host;
+    PONDER_TRY(capi::host_files(files, host));
+    std::string folder = path, name = kTokenizerFile;
+    if (folder.ends_with(".json")) {
+      const std::size_t slash = folder.rfind('/');
+      name = folder.substr(slash == folder.npos ? 0 : slash + 1);
+      folder.resize(slash == folder.npos ? 0 : slash);
     }
-    PONDER_ASSIGN(auto tokenizer, core::Tokenizer::load({file.text(), config.text()}));
-    *out_tokenizer = new ponder_tokenizer{std::move(tokenizer)};
-    return {};
+    PONDER_ASSIGN(const auto source, core::host_source(host, folder));
+    return load(*source, name, out_tokenizer);
   });
 }
 

@@ -6,6 +6,7 @@
 
 #include "capi/handles.h"
 #include "capi/params.h"
+#include "lib/io/host_files.h"
 #include "lib/io/json.h"
 
 namespace ponder::capi {
@@ -17,6 +18,9 @@ core::Status to_core(const ponder_generate_params* params, core::GenerateParams&
 ponder_generate_params to_c(const core::GenerateParams& params, ponder_session* arrays);
 core::Status memory_files(const ponder_memory_file* files, std::size_t n_files,
                           std::shared_ptr<const core::FileSource>& out);
+
+// The host's files; null `files` is refused.
+core::Status host_files(const ponder_file_system* files, core::HostFiles& out);
 
 // Broken JSON from the caller is an invalid_argument, not a bad_file.
 core::Status parse_argument(const char* name, const char* text, std::size_t size, core::Json& out);

@@ -152,6 +152,17 @@ Status memory_files(const ponder_memory_file* files, std::size_t n_files, std::s
   return {};
 }
 
+Status host_files(const ponder_file_system* files, core::HostFiles& out) {
+  PONDER_TRY(need({{"files", files}}));
+  ponder_file_system f;
+  PONDER_TRY(read_params("ponder_file_system", files, f));
+  PONDER_TRY(check_flags("ponder_file_system.flags", f.flags, 0));
+  for (const auto& [name, there] : {std::pair("open", f.open != nullptr), {"read", f.read != nullptr}, {"close", f.close != nullptr}})
+    if (!there) return fail(Code::invalid_argument, "ponder_file_system.{} must not be NULL", name);
+  out = {f.user_data, f.open, f.read, f.close, f.map};
+  return {};
+}
+
 Status parse_argument(const char* name, const char* text, std::size_t size, core::Json& out) {
   core::Result<core::Json> json = core::parse_json({text ? text : "", size}, name);
   if (json.ok()) {

@@ -183,6 +183,43 @@ typedef struct ponder_memory_info {
 PONDER_API ponder_status PONDER_CALL ponder_runtime_memory(const ponder_runtime* runtime, ponder_memory_info* out_info,
                                                            ponder_error* err) PONDER_NOEXCEPT;
 
+/* ---- Files of the host -------------------------------------------------------------------------------------------- */
+
+/*
+ * The host's own files, for models inside an application's archive or a virtual file system; where they are given, a path is
+ * a name in there, with '/' between parts: a folder ("" is the root) or a GGUF file, which has to be named as folders cannot
+ * be listed. Called on the thread of the call that they were given to, but close of a mapped file on the one that frees the
+ * last of what lies in it.
+ */
+
+/* PONDER_OK with *out_file (not looked at) and *out_size in bytes, or PONDER_E_NOT_FOUND, PONDER_E_IO or another error. */
+typedef ponder_status(PONDER_CALL* ponder_file_open_fn)(void* user_data, const char* name, void** out_file,
+                                                        uint64_t* out_size);
+/* All size bytes from offset on, which lie in the file; at most 16 MiB at once. PONDER_OK or an error. */
+typedef ponder_status(PONDER_CALL* ponder_file_read_fn)(void* user_data, void* file, uint64_t offset, void* out_bytes,
+                                                        size_t size);
+typedef void(PONDER_CALL* ponder_file_close_fn)(void* user_data, void* file);
+/* The bytes of the whole file, valid and unchanged until close; NULL: this file is to be read. */
+typedef const void*(PONDER_CALL* ponder_file_map_fn)(void* user_data, void* file);
+
+typedef struct ponder_file_system {
+  uint32_t struct_size;
+  uint32_t flags;             /* none yet */
+  void* user_data;
+  ponder_file_open_fn open;
+  ponder_file_read_fn read;
+  ponder_file_close_fn close;
+  ponder_file_map_fn map;     /* may be NULL. Without it weights are read once, into memory of the runtime's allocator: as
+                                 much as the files are large */
+} ponder_file_system;
+
+static inline ponder_file_system ponder_file_system_default(void) {
+  ponder_file_system p;
+  memset(&p, 0, sizeof p);
+  p.struct_size = (uint32_t)sizeof p;
+  return p;
+}
+
 /* ---- Settings of a session --------------------------------------------------------------------------------------- */
 
 typedef int32_t ponder_compute;
@@ -236,6 +273,7 @@ typedef struct ponder_model_params {
                                   lie in another are converted in memory, and the model computes, bit for bit, what the
                                   file computes that ponder_quantize writes (the MTP layer is left out, as there). At most
                                   the new weights and one tensor of the old ones are in memory at once */
+  const ponder_file_system* files; /* NULL: the operating system's. Mapped ones must work as long as the model lives */
 } ponder_model_params;
 
 static inline ponder_model_params ponder_model_params_default(void) {
@@ -332,6 +370,10 @@ PONDER_API ponder_status PONDER_CALL ponder_model_plan(const ponder_model* model
  */
 PONDER_API ponder_status PONDER_CALL ponder_inspect(const char* path, const ponder_session_params* params,
                                                     ponder_buffer** out_json, ponder_error* err) PONDER_NOEXCEPT;
+/** As ponder_inspect, of the host's files. What it cannot map it reads as a whole, weights too. */
+PONDER_API ponder_status PONDER_CALL ponder_inspect_files(const ponder_file_system* files, const char* path,
+                                                          const ponder_session_params* params,
+                                                          ponder_buffer** out_json, ponder_error* err) PONDER_NOEXCEPT;
 /** As ponder_inspect, of files in memory. */
 PONDER_API ponder_status PONDER_CALL ponder_inspect_memory(const ponder_memory_file* files, size_t n_files,
                                                            const ponder_session_params* params,
@@ -369,6 +411,7 @@ typedef struct ponder_quantize_params {
   const char* imatrix_path;    /* may be NULL: importance matrix of the columns, a GGUF file of llama.cpp's imatrix */
   ponder_quantize_fn progress; /* may be NULL; at least once per 16 MiB of weights in f32 */
   void* progress_user_data;
+  const ponder_file_system* files; /* NULL: the operating system's. Of path alone, not of output_path and imatrix_path */
 } ponder_quantize_params;
 
 static inline ponder_quantize_params ponder_quantize_params_default(void) {
@@ -446,6 +489,10 @@ typedef struct ponder_tokenizer ponder_tokenizer;
  */
 PONDER_API ponder_status PONDER_CALL ponder_tokenizer_load(const char* path, ponder_tokenizer** out_tokenizer,
                                                            ponder_error* err) PONDER_NOEXCEPT;
+/** As ponder_tokenizer_load, from the host's files; a path that ends in ".json" is a file. */
+PONDER_API ponder_status PONDER_CALL ponder_tokenizer_load_files(const ponder_file_system* files, const char* path,
+                                                                 ponder_tokenizer** out_tokenizer,
+                                                                 ponder_error* err) PONDER_NOEXCEPT;
 /** The model's tokenizer, a handle to be freed too; PONDER_E_NO_TOKENIZER when the checkpoint has none. */
 PONDER_API ponder_status PONDER_CALL ponder_model_tokenizer(const ponder_model* model, ponder_tokenizer** out_tokenizer,
                                                             ponder_error* err) PONDER_NOEXCEPT;
@@ -506,6 +553,10 @@ typedef struct ponder_template ponder_template;
  */
 PONDER_API ponder_status PONDER_CALL ponder_template_load(const char* path, ponder_template** out_template,
                                                           ponder_error* err) PONDER_NOEXCEPT;
+/** As ponder_template_load, from the host's files. */
+PONDER_API ponder_status PONDER_CALL ponder_template_load_files(const ponder_file_system* files, const char* path,
+                                                                ponder_template** out_template,
+                                                                ponder_error* err) PONDER_NOEXCEPT;
 /**
  * name: "deepseek-v2", "deepseek-v3", "deepseek-r1" or "r1-distill", with DeepSeek's BOS and EOS; PONDER_E_NOT_FOUND.
  * Of kwargs they know enable_thinking: false makes the last two end in "<think>\n\n</think>\n\n" instead of "<think>\n".

@@ -192,6 +192,13 @@ class Tokenizer {
     if (call.failed()) return call.error();
     return Tokenizer(handle);
   }
+  static Result<Tokenizer> load_files(const ponder_file_system& files, const std::string& path) {
+    ponder_tokenizer* handle = nullptr;
+    detail::Call call;
+    call.status = ponder_tokenizer_load_files(&files, path.c_str(), &handle, &call.err);
+    if (call.failed()) return call.error();
+    return Tokenizer(handle);
+  }
   // flags: PONDER_ENCODE_...
   Result<std::vector<std::int32_t>> encode(std::string_view text, std::uint32_t flags = 0) const {
     // Byte-level: hardly ever more ids than bytes, BOS aside.
@@ -244,6 +251,13 @@ class ChatTemplate {
     ponder_template* handle = nullptr;
     detail::Call call;
     call.status = ponder_template_load(path.c_str(), &handle, &call.err);
+    if (call.failed()) return call.error();
+    return ChatTemplate(handle);
+  }
+  static Result<ChatTemplate> load_files(const ponder_file_system& files, const std::string& path) {
+    ponder_template* handle = nullptr;
+    detail::Call call;
+    call.status = ponder_template_load_files(&files, path.c_str(), &handle, &call.err);
     if (call.failed()) return call.error();
     return ChatTemplate(handle);
   }
@@ -719,6 +733,7 @@ struct LoadOptions {
   bool load_mtp = true;
   std::optional<Runtime> runtime = {};  // none: a runtime of its own
   std::string weight_type = {};  // empty: as they lie; else converted in memory, see ponder_model_params
+  const ponder_file_system* files = nullptr;  // of the host, not those of the operating system; see ponder_file_system
 };
 
 struct QuantizeOptions {
@@ -727,6 +742,7 @@ struct QuantizeOptions {
   // Bytes done and in all, the tensor being written; false cancels.
   std::function<bool(std::uint64_t, std::uint64_t, std::string_view)> progress = {};
   std::optional<Runtime> runtime = {};  // none: a runtime of its own
+  const ponder_file_system* files = nullptr;  // of the host: where the model is
 };
 
 class Model {
@@ -765,6 +781,7 @@ class Model {
     if (!options.type.empty()) p.type = options.type.c_str();
     if (!options.imatrix.empty()) p.imatrix_path = options.imatrix.c_str();
     if (options.progress) p.progress = &Context::call, p.progress_user_data = &context;
+    p.files = options.files;
     ponder_buffer* json = nullptr;
     detail::Call call;
     call.status = ponder_quantize(runtime->get(), path.c_str(), output_path.c_str(), &p, &json, &call.err);
@@ -778,6 +795,15 @@ class Model {
     ponder_buffer* json = nullptr;
     detail::Call call;
     call.status = ponder_inspect(path.c_str(), &p, &json, &call.err);
+    if (call.failed()) return call.error();
+    return detail::take(json);
+  }
+  static Result<std::string> inspect_files(const ponder_file_system& files, const std::string& path,
+                                           const SessionOptions& options = {}) {
+    const ponder_session_params p = options.c_params();
+    ponder_buffer* json = nullptr;
+    detail::Call call;
+    call.status = ponder_inspect_files(&files, path.c_str(), &p, &json, &call.err);
     if (call.failed()) return call.error();
     return detail::take(json);
   }
@@ -919,6 +945,7 @@ class Model {
     } context{&options.progress, {}};
     ponder_model_params p = ponder_model_params_default();
     if (!options.load_mtp) p.flags |= PONDER_MODEL_NO_MTP;
+    p.files = options.files;
     if (!options.weight_type.empty()) p.weight_type = options.weight_type.c_str();
     if (options.progress) p.progress = &Context::call, p.progress_user_data = &context;
     ponder_model* handle = nullptr;

@@ -250,6 +250,10 @@ Status ModelLoader::load_text(const FileSource& source, const Gguf* gguf, Model&
     model.chat_template_ = std::move(own).value();
     return {};
   }
+  switch (own.status().code()) {  // a template that is broken, not a file that could not be read
+    case Code::io: case Code::out_of_memory: case Code::callback: case Code::cancelled: return own.status();
+    default: break;
+  }
   const std::string_view name = builtin_template(model.config_.architecture, *model.tokenizer_);
   if (own.status().code() != Code::not_found)
     model.report_.warnings.push_back(fmt::format("the checkpoint's chat template cannot be used{}: {}",

@@ -62,20 +62,31 @@ FIELD(ponder_batch_event, session, 8);
 FIELD(ponder_batch_event, token, 16);
 FIELD(ponder_batch_event, message, 24);
 
-SIZE(ponder_model_params, 32);
+SIZE(ponder_model_params, 40);
 FIELD(ponder_model_params, struct_size, 0);
 FIELD(ponder_model_params, flags, 4);
 FIELD(ponder_model_params, progress, 8);
 FIELD(ponder_model_params, progress_user_data, 16);
 FIELD(ponder_model_params, weight_type, 24);
+FIELD(ponder_model_params, files, 32);
 
-SIZE(ponder_quantize_params, 40);
+SIZE(ponder_file_system, 48);
+FIELD(ponder_file_system, struct_size, 0);
+FIELD(ponder_file_system, flags, 4);
+FIELD(ponder_file_system, user_data, 8);
+FIELD(ponder_file_system, open, 16);
+FIELD(ponder_file_system, read, 24);
+FIELD(ponder_file_system, close, 32);
+FIELD(ponder_file_system, map, 40);
+
+SIZE(ponder_quantize_params, 48);
 FIELD(ponder_quantize_params, struct_size, 0);
 FIELD(ponder_quantize_params, flags, 4);
 FIELD(ponder_quantize_params, type, 8);
 FIELD(ponder_quantize_params, imatrix_path, 16);
 FIELD(ponder_quantize_params, progress, 24);
 FIELD(ponder_quantize_params, progress_user_data, 32);
+FIELD(ponder_quantize_params, files, 40);
 
 SIZE(ponder_imatrix_params, 32);
 FIELD(ponder_imatrix_params, struct_size, 0);

@@ -56,5 +56,6 @@ void add_embed(CLI::App& app);
 void add_bench(CLI::App& app);
 void add_perplexity(CLI::App& app);
 void add_compare(CLI::App& app);
+void add_selftest(CLI::App& app);
 
 }  // namespace cli

@@ -19,6 +19,7 @@ int main(int argc, char** argv) {
   cli::add_bench(app);
   cli::add_perplexity(app);
   cli::add_compare(app);
+  cli::add_selftest(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

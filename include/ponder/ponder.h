@@ -65,7 +65,7 @@ typedef int32_t ponder_status; /* callers expect values that are not listed here
 #define PONDER_E_NUMERIC -12          /* NaN or infinity where a finite number was needed */
 #define PONDER_E_BUFFER_TOO_SMALL -13
 #define PONDER_E_CALLBACK -14         /* a function of the host threw an exception, or broke what is said about it */
-#define PONDER_E_DEVICE -15           /* not used yet */
+#define PONDER_E_DEVICE -15           /* the processor does not compute what it should: ponder_selftest */
 #define PONDER_E_INTERNAL -100
 
 /* Caller-owned; frozen at 512 bytes. message is NUL-terminated UTF-8, cut at a character border; empty without error. */
@@ -182,6 +182,17 @@ typedef struct ponder_memory_info {
 /** What the large memory of all that lives with this runtime is. Set out_info->struct_size first. */
 PONDER_API ponder_status PONDER_CALL ponder_runtime_memory(const ponder_runtime* runtime, ponder_memory_info* out_info,
                                                            ponder_error* err) PONDER_NOEXCEPT;
+
+/**
+ * Every kernel of the instruction set in use and of those below it beside its scalar reference, on small data: for a
+ * machine that may be broken, or an emulator. Takes well under a second, on the calling thread.
+ *
+ * out_json  may be NULL; else, also when a kernel fails, a JSON object: isa, ok, n_failed, checks: [{kernel, isa, error,
+ *           bound, ok}]. error null: not a finite number.
+ * Returns PONDER_OK, or PONDER_E_DEVICE with the first kernel whose error is above its bound.
+ */
+PONDER_API ponder_status PONDER_CALL ponder_selftest(const ponder_runtime* runtime, ponder_buffer** out_json,
+                                                     ponder_error* err) PONDER_NOEXCEPT;
 
 /* ---- Files of the host -------------------------------------------------------------------------------------------- */
 

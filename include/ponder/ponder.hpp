@@ -170,6 +170,16 @@ class Runtime {
   }
   std::string isa() const { return ponder_runtime_isa(get()); }
   int n_threads() const { return ponder_runtime_threads(get()); }
+  // The kernels beside their reference. ok: the JSON report; a failing kernel is the error, with the report in *report.
+  Result<std::string> selftest(std::string* report = nullptr) const {
+    ponder_buffer* json = nullptr;
+    detail::Call call;
+    call.status = ponder_selftest(get(), &json, &call.err);
+    std::string text = json ? detail::take(json) : std::string();
+    if (report) *report = text;
+    if (call.failed()) return call.error();
+    return text;
+  }
   ponder_memory_info memory() const {
     ponder_memory_info info{};
     info.struct_size = sizeof info;

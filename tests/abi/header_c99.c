@@ -7,7 +7,7 @@ typedef void (*any_function)(void);
 const any_function ponder_functions[] = {
     F(ponder_status_name), F(ponder_version), F(ponder_abi_version), F(ponder_buffer_data), F(ponder_buffer_size),
     F(ponder_buffer_free), F(ponder_runtime_create), F(ponder_runtime_free), F(ponder_runtime_isa),
-    F(ponder_runtime_threads), F(ponder_runtime_memory), F(ponder_model_list), F(ponder_model_resolve), F(ponder_model_load), F(ponder_model_load_memory), F(ponder_model_random),
+    F(ponder_runtime_threads), F(ponder_runtime_memory), F(ponder_selftest), F(ponder_model_list), F(ponder_model_resolve), F(ponder_model_load), F(ponder_model_load_memory), F(ponder_model_random),
     F(ponder_model_free), F(ponder_model_get_info), F(ponder_model_eos_ids), F(ponder_model_plan), F(ponder_inspect), F(ponder_inspect_files), F(ponder_tokenizer_load_files), F(ponder_template_load_files),
     F(ponder_inspect_memory), F(ponder_model_load_report), F(ponder_tokenizer_load), F(ponder_model_tokenizer),
     F(ponder_tokenizer_free), F(ponder_tokenizer_get_info), F(ponder_tokenizer_encode), F(ponder_tokenizer_decode),

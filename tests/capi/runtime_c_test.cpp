@@ -197,6 +197,22 @@ TEST_CASE("the log gets the runtime's start, load warnings, and nothing below it
   for (const auto& [level, text] : log.lines) CHECK(level >= PONDER_LOG_WARNING);
 }
 
+TEST_CASE("the self-test passes and reports every kernel") {
+  ponder_error err;
+  std::size_t n_before = 0;
+  for (const char* isa : {"ref", static_cast<const char*>(nullptr)}) {
+    const Runtime runtime = make_runtime(1, isa);
+    ponder_buffer* json = nullptr;
+    REQUIRE_MESSAGE(ponder_selftest(runtime.get(), &json, &err) == PONDER_OK, err.message);
+    const std::string report = text_of(json);
+    CHECK_MESSAGE(report.find("\"isa\": \"" + std::string(ponder_runtime_isa(runtime.get())) + "\", \"ok\": true, \"n_failed\": 0") != report.npos, report.substr(0, 200));
+    for (const char* name : {"matmul_q4_k", "vecmat_fp8", "swiglu", "quantize_iq4_xs"}) CHECK(report.find(name) != report.npos);
+    CHECK(report.size() > n_before);
+    n_before = report.size();
+    CHECK(ponder_selftest(runtime.get(), nullptr, &err) == PONDER_OK);
+  }
+}
+
 TEST_CASE("two runtimes with different instruction sets live side by side and agree") {
   const Runtime ref = make_runtime(1, "ref"), best = make_runtime(2);
   CHECK(ponder_runtime_isa(ref.get()) == std::string("ref"));

@@ -107,3 +107,16 @@ TEST_CASE("bench: random weights of a config, and the embedded model, as one JSO
   CHECK(measured["peak_rss_bytes"].get<double>() > 0);
   CHECK(run_program({"bench", "-r", "1", "-n", "4"}).exit_code == 0);
 }
+
+TEST_CASE("selftest: passes, line by line or as JSON, and up to an instruction set") {
+  const Outcome all = run_program({"selftest", "--all"});
+  CAPTURE(all.err);
+  CHECK(all.exit_code == 0);
+  CHECK(all.out.find("ok    matmul_q4_k ") != std::string::npos);
+  CHECK(all.out.find(" 0 wrong\n") != std::string::npos);
+  CHECK(lines(run_program({"selftest"}).out).size() == 1);
+  const Outcome ref = run_program({"selftest", "--json", "--isa", "ref"});
+  CHECK(ref.json()["isa"] == "ref");
+  CHECK(ref.json()["ok"] == true);
+  CHECK(run_program({"selftest", "--isa", "sse9"}).err.find("sse9") != std::string::npos);
+}

@@ -78,9 +78,7 @@ void check_fill(const Type& type, const BlockMatrix& w, std::size_t n_cols, std:
   CAPTURE(row);
   CAPTURE(n_rows);
   CAPTURE(k);
-  using ponder::core::DType;
-  const DType held[] = {DType::q4_0, DType::q5_0, DType::q8_0, DType::iq4_nl, DType::iq4_xs};
-  const bool exact = std::find(std::begin(held), std::end(held), type.type) != std::end(held);
+  const bool exact = ponder::core::ops::panel_is_exact(type.type);
   for_each_supported(type.int8, [&](const Int8Kernels* int8) {
     if (!int8->fill) return;
     Int8Panel panel;

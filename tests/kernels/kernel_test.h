@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "kernels/base/impl.h"
+#include "lib/ops/kernel_samples.h"
 
 namespace ponder::kernels {
 
@@ -22,18 +23,7 @@ inline constexpr float kInf = std::numeric_limits<float>::infinity();
 inline constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 inline constexpr float kDenormal = 0x1p-140f;
 
-class Random {
- public:
-  explicit Random(std::uint64_t seed) : state_(seed * 0x9e3779b97f4a7c15u + 1) {}
-  std::uint32_t bits() {
-    state_ = state_ * 6364136223846793005u + 1442695040888963407u;
-    return static_cast<std::uint32_t>(state_ >> 32);
-  }
-  float uniform(float low, float high) { return low + (high - low) * static_cast<float>(bits() >> 8) * 0x1p-24f; }
-
- private:
-  std::uint64_t state_;
-};
+using core::ops::Random;
 
 // n elements that end where their memory ends, so that address sanitizers see a read past them, and start `offset_bytes`
 // past a cache line.

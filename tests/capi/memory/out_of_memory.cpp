@@ -6,6 +6,7 @@
 #include <new>
 
 #include "tests/capi/capi_fixture.h"
+#include "tests/lib/io/temporary_folder.h"
 
 namespace {
 
@@ -72,6 +73,61 @@ int fail_each(long stride, const std::function<ponder_status(ponder_error&)>& ca
   }
 }
 
+// Of the long calls every `stride`-th allocation fails.
+void fail_long_calls(long stride) {
+  const ponder::test::TemporaryFolder folder;
+  const Tiny tiny;
+  ponder_error last;
+  const std::string output = (folder.path() / "out.gguf").string(), text(300, '7');
+  const auto quantize = [&](ponder_error& err) {
+    ponder_quantize_params params = ponder_quantize_params_default();
+    params.type = "q8_0";
+    ponder_buffer* json = nullptr;
+    const ponder_status status = ponder_quantize(tiny.runtime.get(), kTiny.c_str(), output.c_str(), &params, &json, &err);
+    ponder_buffer_free(json);
+    return status;
+  };
+  const auto imatrix = [&](ponder_error& err) {
+    ponder_imatrix_params params = ponder_imatrix_params_default();
+    params.chunk_tokens = 64;
+    ponder_buffer* json = nullptr;
+    const ponder_status status =
+        ponder_imatrix(tiny.runtime.get(), tiny.model.get(), text.data(), text.size(), output.c_str(), &params, &json, &err);
+    ponder_buffer_free(json);
+    return status;
+  };
+  for (const std::function<ponder_status(ponder_error&)>& call : {std::function<ponder_status(ponder_error&)>(quantize), {imatrix}}) {
+    n_until_failure = 100;
+    CHECK(call(last) == PONDER_E_OUT_OF_MEMORY);
+    n_until_failure = -1;
+    CHECK(std::filesystem::is_empty(folder.path()));  // nothing of the file is left
+    CHECK(fail_each(stride, call) > 5);
+    CHECK(std::filesystem::exists(output));
+    std::filesystem::remove(output);
+  }
+  CHECK(fail_each(stride, [](ponder_error& err) {
+          ponder_buffer* json = nullptr;
+          const ponder_status status = ponder_inspect(kTiny.c_str(), nullptr, &json, &err);
+          ponder_buffer_free(json);
+          return status;
+        }) > 5);
+  CHECK(fail_each(stride, [&](ponder_error& err) {
+          ponder_buffer* json = nullptr;
+          const ponder_status status = ponder_selftest(tiny.runtime.get(), &json, &err);
+          ponder_buffer_free(json);
+          return status;
+        }) > 5);
+  for (const char* weight_type : {static_cast<const char*>(nullptr), "q4_k_m"})
+    CHECK(fail_each(stride, [&](ponder_error& err) {
+            ponder_model_params params = ponder_model_params_default();
+            params.weight_type = weight_type;
+            ponder_model* model = nullptr;
+            const ponder_status status = ponder_model_load(tiny.runtime.get(), kTiny.c_str(), &params, &model, &err);
+            ponder_model_free(model);
+            return status;
+          }) > 5);
+}
+
 }  // namespace
 
 TEST_CASE("out of memory: a runtime, a model, a session, a tokenizer") {
@@ -84,20 +140,6 @@ TEST_CASE("out of memory: a runtime, a model, a session, a tokenizer") {
           return status;
         }) > 2);
   const Tiny tiny;
-  CHECK(fail_each(37, [&](ponder_error& err) {
-          ponder_model* model = nullptr;
-          const ponder_status status = ponder_model_load(tiny.runtime.get(), kTiny.c_str(), nullptr, &model, &err);
-          ponder_model_free(model);
-          return status;
-        }) > 20);
-  CHECK(fail_each(37, [&](ponder_error& err) {
-          ponder_model_params params = ponder_model_params_default();
-          params.weight_type = "q4_k_m";
-          ponder_model* model = nullptr;
-          const ponder_status status = ponder_model_load(tiny.runtime.get(), kTiny.c_str(), &params, &model, &err);
-          ponder_model_free(model);
-          return status;
-        }) > 20);
   CHECK(fail_each(1, [&](ponder_error& err) {
           ponder_session* session = nullptr;
           const ponder_status status = ponder_session_create(tiny.runtime.get(), tiny.model.get(), nullptr, &session, &err);
@@ -110,6 +152,14 @@ TEST_CASE("out of memory: a runtime, a model, a session, a tokenizer") {
           ponder_tokenizer_free(tokenizer);
           return status;
         }) > 5);
+}
+
+TEST_CASE("out of memory: loads, conversions, quantisation, an importance matrix, inspection, the self-test") {
+  fail_long_calls(97);
+}
+
+TEST_SUITE("full") {
+  TEST_CASE("out of memory: every allocation of the long calls") { fail_long_calls(1); }
 }
 
 TEST_CASE("out of memory: calls on a session leave it usable") {
@@ -130,6 +180,19 @@ TEST_CASE("out of memory: calls on a session leave it usable") {
           return ponder_session_restore(session.get(), ponder_buffer_data(state), ponder_buffer_size(state), &err);
         }) > 0);
   ponder_buffer_free(state);
+  const ponder::test::TemporaryFolder folder;
+  const std::string saved = (folder.path() / "session").string();
+  CHECK(fail_each(1, [&](ponder_error& err) { return ponder_session_save_file(session.get(), saved.c_str(), &err); }) > 0);
+  CHECK(fail_each(1, [&](ponder_error& err) { return ponder_session_restore_file(session.get(), saved.c_str(), &err); }) > 0);
+  std::vector<float> logprobs(64);
+  CHECK(fail_each(1, [&](ponder_error& err) {
+          return ponder_session_prompt_logprobs(session.get(), logprobs.data(), logprobs.size(), &err);
+        }) > 5);
+  CHECK(fail_each(1, [&](ponder_error& err) {
+          return ponder_session_evaluate(session.get(), ids.data(), ids.size(), nullptr, PONDER_EVALUATE_HIDDEN | PONDER_EVALUATE_MOE,
+                                         [](void*, const char*, ponder_dtype, const void*, const std::int64_t*, std::int32_t) { return 0; },
+                                         nullptr, &err);
+        }) > 5);
   CHECK(fail_each(1, [&](ponder_error& err) {
           return ponder_session_prompt_chat(session.get(), messages.data(), messages.size(), nullptr, 0, 0, nullptr, nullptr, &err);
         }) > 5);

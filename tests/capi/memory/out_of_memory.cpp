@@ -73,8 +73,9 @@ int fail_each(long stride, const std::function<ponder_status(ponder_error&)>& ca
   }
 }
 
-// Of the long calls every `stride`-th allocation fails.
-void fail_long_calls(long stride) {
+// Of one of the long calls every `stride`-th allocation fails.
+enum class Long { quantize, imatrix, inspect, selftest, load, convert };
+void fail_long_call(Long what, long stride) {
   const ponder::test::TemporaryFolder folder;
   const Tiny tiny;
   ponder_error last;
@@ -96,7 +97,8 @@ void fail_long_calls(long stride) {
     ponder_buffer_free(json);
     return status;
   };
-  for (const std::function<ponder_status(ponder_error&)>& call : {std::function<ponder_status(ponder_error&)>(quantize), {imatrix}}) {
+  if (what == Long::quantize || what == Long::imatrix) {
+    const std::function<ponder_status(ponder_error&)> call = what == Long::quantize ? std::function<ponder_status(ponder_error&)>(quantize) : imatrix;
     n_until_failure = 100;
     CHECK(call(last) == PONDER_E_OUT_OF_MEMORY);
     n_until_failure = -1;
@@ -105,22 +107,24 @@ void fail_long_calls(long stride) {
     CHECK(std::filesystem::exists(output));
     std::filesystem::remove(output);
   }
-  CHECK(fail_each(stride, [](ponder_error& err) {
+  if (what == Long::inspect)
+    CHECK(fail_each(stride, [](ponder_error& err) {
           ponder_buffer* json = nullptr;
           const ponder_status status = ponder_inspect(kTiny.c_str(), nullptr, &json, &err);
           ponder_buffer_free(json);
           return status;
         }) > 5);
-  CHECK(fail_each(stride, [&](ponder_error& err) {
+  if (what == Long::selftest)
+    CHECK(fail_each(stride, [&](ponder_error& err) {
           ponder_buffer* json = nullptr;
           const ponder_status status = ponder_selftest(tiny.runtime.get(), &json, &err);
           ponder_buffer_free(json);
           return status;
         }) > 5);
-  for (const char* weight_type : {static_cast<const char*>(nullptr), "q4_k_m"})
+  if (what == Long::load || what == Long::convert)
     CHECK(fail_each(stride, [&](ponder_error& err) {
             ponder_model_params params = ponder_model_params_default();
-            params.weight_type = weight_type;
+            params.weight_type = what == Long::convert ? "q4_k_m" : nullptr;
             ponder_model* model = nullptr;
             const ponder_status status = ponder_model_load(tiny.runtime.get(), kTiny.c_str(), &params, &model, &err);
             ponder_model_free(model);
@@ -155,11 +159,17 @@ TEST_CASE("out of memory: a runtime, a model, a session, a tokenizer") {
 }
 
 TEST_CASE("out of memory: loads, conversions, quantisation, an importance matrix, inspection, the self-test") {
-  fail_long_calls(97);
+  for (const Long what : {Long::quantize, Long::imatrix, Long::inspect, Long::selftest, Long::load, Long::convert})
+    fail_long_call(what, 97);
 }
 
 TEST_SUITE("full") {
-  TEST_CASE("out of memory: every allocation of the long calls") { fail_long_calls(1); }
+  TEST_CASE("out of memory: every allocation of a quantisation") { fail_long_call(Long::quantize, 1); }
+  TEST_CASE("out of memory: every allocation of an importance matrix") { fail_long_call(Long::imatrix, 1); }
+  TEST_CASE("out of memory: every allocation of an inspection") { fail_long_call(Long::inspect, 1); }
+  TEST_CASE("out of memory: every allocation of the self-test") { fail_long_call(Long::selftest, 1); }
+  TEST_CASE("out of memory: every allocation of a load") { fail_long_call(Long::load, 1); }
+  TEST_CASE("out of memory: every allocation of a conversion") { fail_long_call(Long::convert, 1); }
 }
 
 TEST_CASE("out of memory: calls on a session leave it usable") {

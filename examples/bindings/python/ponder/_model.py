@@ -10,7 +10,7 @@ from typing import Any, Callable, Mapping
 
 from . import _native as c
 from ._call import Host, bytes_of, call, handle_of, ids_of, path_bytes, text_bytes
-from ._errors import InvalidArgumentError
+from ._files import OpenFile, files_of
 from ._params import (
     GenerateParams,
     LogLevel,
@@ -88,6 +88,11 @@ class Runtime(Handle):
     def threads(self) -> int:
         return int(c.lib.ponder_runtime_threads(self.handle))
 
+    def selftest(self) -> dict[str, Any]:
+        """Every kernel beside its scalar reference on this CPU; DeviceError when one fails."""
+        report: dict[str, Any] = json.loads(bytes_of(c.lib.ponder_selftest, self.handle))
+        return report
+
     @property
     def memory(self) -> MemoryInfo:
         raw = c.ponder_memory_info()
@@ -149,7 +154,8 @@ class Model(Handle):
     """
     A loaded checkpoint: a Hugging Face folder or a GGUF file, mapped in place. Immutable: any thread, any time.
 
-    progress(fraction) may return False to stop. weight_type converts the weights while they load, e.g. "q4_k_m".
+    progress(fraction) may return False to stop. weight_type converts the weights while they load, e.g. "q4_k_m". With
+    files(name) -> bytes or a binary file the path is a name in an archive of the host's, with "/" between parts.
     """
 
     _free = c.lib.ponder_model_free
@@ -163,9 +169,11 @@ class Model(Handle):
         progress: Progress | None = None,
         weight_type: str | None = None,
         mtp: bool = True,
+        files: OpenFile | None = None,
     ) -> None:
         self.runtime = runtime or default_runtime()
         host, raw = self._params(progress, weight_type, mtp)
+        raw.files, self._archive = files_of(files, host)
         self._handle = handle_of(
             c.lib.ponder_model_load, self.runtime.handle, path_bytes(path), byref(raw), host=host
         )
@@ -297,6 +305,7 @@ def quantize(
     type: str | None = None,
     *,
     imatrix_path: Path | None = None,
+    files: OpenFile | None = None,
     progress: BytesProgress | None = None,
     runtime: Runtime | None = None,
 ) -> dict[str, Any]:
@@ -305,6 +314,7 @@ def quantize(
     raw = c.ponder_quantize_params()
     raw.type = path_bytes(type) if type is not None else None
     raw.imatrix_path = path_bytes(imatrix_path) if imatrix_path is not None else None
+    raw.files, _archive = files_of(files, host)
     raw.progress = _progress(
         host, progress, c.ponder_quantize_fn, lambda done, total, tensor: (done, total, tensor.decode())
     )
@@ -315,12 +325,16 @@ def quantize(
     return result
 
 
-def inspect(model: Path | Mapping[str, Any], **params: Any) -> dict[str, Any]:
+def inspect(model: Path | Mapping[str, Any], *, files: OpenFile | None = None, **params: Any) -> dict[str, Any]:
     """What a checkpoint is, from its headers; a mapping holds files in memory. params: SessionParams, for the plan."""
     raw = byref(SessionParams(**params).native())
     if isinstance(model, Mapping):
-        files, _keep = _memory_files(model)
-        data = bytes_of(c.lib.ponder_inspect_memory, files, len(files), raw)
+        array, _keep = _memory_files(model)
+        data = bytes_of(c.lib.ponder_inspect_memory, array, len(array), raw)
+    elif files is not None:
+        host = Host()
+        pointer, _archive = files_of(files, host)
+        data = bytes_of(c.lib.ponder_inspect_files, pointer, path_bytes(model), raw, host=host)
     else:
         data = bytes_of(c.lib.ponder_inspect, path_bytes(model), raw)
     result: dict[str, Any] = json.loads(data)

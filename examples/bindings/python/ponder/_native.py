@@ -101,6 +101,10 @@ ponder_executor_fn = CFUNCTYPE(None, c_void_p, c_size_t, ponder_task_fn, c_void_
 ponder_thread_fn = CFUNCTYPE(None, c_void_p, c_int32)
 ponder_allocate_fn = CFUNCTYPE(c_void_p, c_void_p, c_size_t, c_size_t)
 ponder_deallocate_fn = CFUNCTYPE(None, c_void_p, c_void_p, c_size_t, c_size_t)
+ponder_file_open_fn = CFUNCTYPE(c_int32, c_void_p, c_char_p, POINTER(c_void_p), POINTER(c_uint64))
+ponder_file_read_fn = CFUNCTYPE(c_int32, c_void_p, c_void_p, c_uint64, c_void_p, c_size_t)
+ponder_file_close_fn = CFUNCTYPE(None, c_void_p, c_void_p)
+ponder_file_map_fn = CFUNCTYPE(c_void_p, c_void_p, c_void_p)
 ponder_progress_fn = CFUNCTYPE(c_int32, c_void_p, c_float)
 ponder_quantize_fn = CFUNCTYPE(c_int32, c_void_p, c_uint64, c_uint64, c_char_p)
 ponder_imatrix_fn = CFUNCTYPE(c_int32, c_void_p, c_uint64, c_uint64)
@@ -157,6 +161,18 @@ class ponder_memory_info(Sized):
     ]
 
 
+class ponder_file_system(Sized):
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("flags", c_uint32),
+        ("user_data", c_void_p),
+        ("open", ponder_file_open_fn),
+        ("read", ponder_file_read_fn),
+        ("close", ponder_file_close_fn),
+        ("map", ponder_file_map_fn),
+    ]
+
+
 class ponder_session_params(Sized):
     _fields_ = [
         ("struct_size", c_uint32),
@@ -176,6 +192,7 @@ class ponder_model_params(Sized):
         ("progress", ponder_progress_fn),
         ("progress_user_data", c_void_p),
         ("weight_type", c_char_p),
+        ("files", POINTER(ponder_file_system)),
     ]
 
 
@@ -224,6 +241,7 @@ class ponder_quantize_params(Sized):
         ("imatrix_path", c_char_p),
         ("progress", ponder_quantize_fn),
         ("progress_user_data", c_void_p),
+        ("files", POINTER(ponder_file_system)),
     ]
 
 
@@ -373,6 +391,13 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "ponder_runtime_isa": (c_char_p, [c_void_p]),
     "ponder_runtime_threads": (c_int32, [c_void_p]),
     "ponder_runtime_memory": (c_int32, [c_void_p, POINTER(ponder_memory_info), _err]),
+    "ponder_selftest": (c_int32, [c_void_p, _out, _err]),
+    "ponder_inspect_files": (
+        c_int32,
+        [POINTER(ponder_file_system), c_char_p, POINTER(ponder_session_params), _out, _err],
+    ),
+    "ponder_tokenizer_load_files": (c_int32, [POINTER(ponder_file_system), c_char_p, _out, _err]),
+    "ponder_template_load_files": (c_int32, [POINTER(ponder_file_system), c_char_p, _out, _err]),
     "ponder_model_load": (c_int32, [c_void_p, c_char_p, POINTER(ponder_model_params), _out, _err]),
     "ponder_model_load_memory": (
         c_int32,

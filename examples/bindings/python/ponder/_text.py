@@ -8,7 +8,8 @@ from os import PathLike
 from typing import Any, Iterable, Mapping, Sequence, Union
 
 from . import _native as c
-from ._call import bytes_of, call, handle_of, id_array, ids_of, path_bytes, text_bytes
+from ._call import Host, bytes_of, call, handle_of, id_array, ids_of, path_bytes, text_bytes
+from ._files import Files, OpenFile, files_of
 from ._params import TokenizerInfo, info_of
 
 Path = Union[str, "PathLike[str]"]
@@ -52,9 +53,15 @@ class Handle:
 class Tokenizer(Handle):
     _free = c.lib.ponder_tokenizer_free
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, files: OpenFile | None = None) -> None:
         """A folder with tokenizer.json, that file, or a GGUF file."""
-        self._handle = handle_of(c.lib.ponder_tokenizer_load, path_bytes(path))
+        self._archive: Files | None = None
+        if files is None:
+            self._handle = handle_of(c.lib.ponder_tokenizer_load, path_bytes(path))
+        else:
+            host = Host()
+            pointer, self._archive = files_of(files, host)
+            self._handle = handle_of(c.lib.ponder_tokenizer_load_files, pointer, path_bytes(path), host=host)
 
     @classmethod
     def _of(cls, handle: int) -> Tokenizer:
@@ -105,9 +112,15 @@ class Tokenizer(Handle):
 class ChatTemplate(Handle):
     _free = c.lib.ponder_template_free
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, files: OpenFile | None = None) -> None:
         """The template of a folder or a GGUF file."""
-        self._handle = handle_of(c.lib.ponder_template_load, path_bytes(path))
+        self._archive: Files | None = None
+        if files is None:
+            self._handle = handle_of(c.lib.ponder_template_load, path_bytes(path))
+        else:
+            host = Host()
+            pointer, self._archive = files_of(files, host)
+            self._handle = handle_of(c.lib.ponder_template_load_files, pointer, path_bytes(path), host=host)
 
     @classmethod
     def _of(cls, handle: int) -> ChatTemplate:

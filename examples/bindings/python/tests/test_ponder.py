@@ -358,6 +358,32 @@ class Memory(PonderTest):
             self.assertEqual(session.ask("What is 3*7?").answer, r"\boxed{21}")
 
 
+    def test_a_model_lies_in_the_hosts_archive(self):
+        for opened in (lambda name: (Path(TINY) / name).read_bytes(), lambda name: open(Path(TINY) / name, "rb")):
+
+            def files(name):
+                if not name.startswith("models/tiny/"):
+                    raise FileNotFoundError(name)
+                return opened(name[len("models/tiny/") :])
+
+            model = ponder.Model("models/tiny", files=files)
+            with model.session(compute="exact") as session:
+                self.assertEqual(session.ask("What is 3*7?").answer, r"\boxed{21}")
+            self.assertEqual(ponder.Tokenizer("models/tiny", files=files).find("<think>"), 260)
+            self.assertIn("<think>", ponder.ChatTemplate("models/tiny", files=files).render("3"))
+            self.assertIn("architecture", ponder.inspect("models/tiny", files=files))
+            with self.assertRaises(ponder.NotFoundError):
+                ponder.Model("models/other", files=files)
+            archive = model._archive
+            model.close()
+            self.assertEqual(archive._files, {})
+        with self.assertRaises(ZeroDivisionError):
+            ponder.Model("models/tiny", files=lambda name: 1 / 0)
+
+    def test_the_selftest_finds_this_machine_in_order(self):
+        self.assertTrue(self.model.runtime.selftest()["ok"])
+
+
 class Numbers(PonderTest):
     def test_logits_are_arrays(self):
         session = self.session()

@@ -1,0 +1,3 @@
+module ponder
+
+go 1.19

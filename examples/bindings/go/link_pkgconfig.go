@@ -1,0 +1,6 @@
+//go:build !ponder_env
+
+package ponder
+
+// #cgo pkg-config: ponder
+import "C"

@@ -9,6 +9,9 @@
 //   static __m512i nibbles_at(const unsigned char* blocks, int c);  // of weights 128 c .. 128 c + 127
 //   static __m512i of_codes(__m512i codes);          // q
 //   static void unpack_scales(const unsigned char* blocks, UnitWeights& w);
+// Types of scales and minima that are costly to unpack, optional: of two rows at once, see dot_row_pairs:
+//   static void unpack_codes(const unsigned char* block, __m512i (&q)[4]);  // q times a factor that the scale undoes
+//   static RowPair unpack_pair(const unsigned char* first, const unsigned char* second);
 #pragma once
 
 #include "kernels/base/dot_bytes_avx512.inl.h"
@@ -50,9 +53,67 @@ struct BytesOf {
   }
 };
 
+// Scales and minima of two rows, lane 8 r + g that of weights 32 g .. 32 g + 31 of row r.
+struct RowPair {
+  Vec scale, minimum;
+};
+// Scale v of row r of a pair over the lanes of its dots of weights 64 v .. 64 v + 63.
+inline Vec spread_pair(Vec of_pair, int r, int v) {
+  const __m512i half = _mm512_set_epi32(1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0);
+  return _mm512_permutexvar_ps(_mm512_add_epi32(half, _mm512_set1_epi32(8 * r + 2 * v)), of_pair);
+}
+inline Vec twice(const float* eight) { return _mm512_broadcast_f32x8(_mm256_load_ps(eight)); }
+
+// As dot_single_rows; each row is computed as if it were alone, the last of an odd number with itself.
+template <class Bytes, int T>
+inline void dot_row_pairs(float* y, std::size_t y_stride, const Int8Unit* x, std::size_t x_stride, const WeightMatrix& w,
+                          std::size_t row_begin, std::size_t row_end, std::size_t n_in) {
+  const std::size_t n_units = int8_units(n_in);
+  for (std::size_t row = row_begin; row < row_end; row += 2) {
+    const std::size_t second = row + 1 < row_end ? row + 1 : row;
+    Vec sum[2][T], minima[T];
+    PONDER_UNROLL
+    for (int t = 0; t < T; ++t) sum[0][t] = sum[1][t] = minima[t] = zero();
+    for (std::size_t u = 0; u < n_units; ++u) {
+      const std::size_t begin = int8_unit_begin(u, n_in);
+      const unsigned char* blocks[2] = {unit_at<Bytes>(w, row, begin), unit_at<Bytes>(w, second, begin)};
+      prefetch_ahead<Bytes>(blocks[0]);
+      prefetch_ahead<Bytes>(blocks[1]);
+      const RowPair pair = Bytes::unpack_pair(blocks[0], blocks[1]);
+      Vec scale[T];
+      PONDER_UNROLL
+      for (int t = 0; t < T; ++t) {
+        const Int8Unit& a = x[static_cast<std::size_t>(t) * x_stride + u];
+        scale[t] = mul(pair.scale, twice(a.scale_32));
+        minima[t] = fma(pair.minimum, twice(a.scaled_sum_32), minima[t]);
+      }
+      PONDER_UNROLL
+      for (int r = 0; r < 2; ++r) {
+        __m512i q[4];
+        Bytes::unpack_codes(blocks[r], q);
+        PONDER_UNROLL
+        for (int t = 0; t < T; ++t) {
+          const Int8Unit& a = x[static_cast<std::size_t>(t) * x_stride + u];
+          PONDER_UNROLL
+          for (int v = 0; v < 4; ++v) {
+            const __m512i dots = dot_bytes(_mm512_setzero_si512(), q[v], _mm512_load_si512(a.q + 64 * v));
+            sum[r][t] = fma(_mm512_cvtepi32_ps(dots), spread_pair(scale[t], r, v), sum[r][t]);
+          }
+        }
+      }
+    }
+    PONDER_UNROLL
+    for (int t = 0; t < T; ++t) {
+      float* of_token = y + static_cast<std::size_t>(t) * y_stride;
+      of_token[second] = sum_lanes(_mm512_mask_sub_ps(sum[1][t], 0xff00, sum[1][t], minima[t]));
+      of_token[row] = sum_lanes(_mm512_mask_sub_ps(sum[0][t], 0x00ff, sum[0][t], minima[t]));
+    }
+  }
+}
+
 // Few tokens: weights are unpacked in registers. x: units of token t at x + t * x_stride.
 template <class Bytes, int T>
-inline void dot_rows(float* y, std::size_t y_stride, const Int8Unit* x, std::size_t x_stride, const WeightMatrix& w,
+inline void dot_single_rows(float* y, std::size_t y_stride, const Int8Unit* x, std::size_t x_stride, const WeightMatrix& w,
                      std::size_t row_begin, std::size_t row_end, std::size_t n_in) {
   const std::size_t n_units = int8_units(n_in);
   for (std::size_t row = row_begin; row < row_end; ++row) {
@@ -85,6 +146,15 @@ inline void dot_rows(float* y, std::size_t y_stride, const Int8Unit* x, std::siz
     PONDER_UNROLL
     for (int t = 0; t < T; ++t) y[static_cast<std::size_t>(t) * y_stride + row] = sum_lanes(add(even[t], odd[t]));
   }
+}
+
+template <class Bytes, int T>
+inline void dot_rows(float* y, std::size_t y_stride, const Int8Unit* x, std::size_t x_stride, const WeightMatrix& w,
+                     std::size_t row_begin, std::size_t row_end, std::size_t n_in) {
+  if constexpr (requires { Bytes::unpack_pair; })
+    dot_row_pairs<Bytes, T>(y, y_stride, x, x_stride, w, row_begin, row_end, n_in);
+  else
+    dot_single_rows<Bytes, T>(y, y_stride, x, x_stride, w, row_begin, row_end, n_in);
 }
 
 // Many tokens: lanes are rows of W. Sixteen rows are unpacked and transposed; then 32 weights of each row become one

@@ -14,6 +14,8 @@ struct alignas(64) Int8Unit {
   float scale[16];
   float scaled_sum[16];  // scale * the sum of its 16 q
   int offset[8];         // -128 * the sum of 32 q
+  float scale_32[8];     // scale and scaled_sum of 32
+  float scaled_sum_32[8];
 };
 
 constexpr std::size_t int8_units(std::size_t n) {

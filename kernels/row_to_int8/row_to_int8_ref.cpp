@@ -21,6 +21,7 @@ void row_to_int8_ref(Int8Unit* y, std::size_t y_stride, const float* x, std::siz
       }
       const float scale = finite ? most * (1.0f / 127.0f) : std::numeric_limits<float>::quiet_NaN();
       const float inverse = most > 0 ? 127.0f / most : 0.0f;
+      int sum_32 = 0;
       for (std::size_t g = i / 16; g < end / 16; ++g) {
         int sum = 0;
         for (std::size_t k = 16 * g; finite && k < 16 * g + 16; ++k) {
@@ -29,8 +30,11 @@ void row_to_int8_ref(Int8Unit* y, std::size_t y_stride, const float* x, std::siz
         }
         unit.scale[g] = scale;
         unit.scaled_sum[g] = scale * static_cast<float>(sum);
-        unit.offset[g / 2] -= 128 * sum;
+        sum_32 += sum;
       }
+      unit.offset[i / 32] = -128 * sum_32;
+      unit.scale_32[i / 32] = scale;
+      unit.scaled_sum_32[i / 32] = scale * static_cast<float>(sum_32);
     }
   }
 }

@@ -33,7 +33,10 @@ inline void row_to_int8(Int8Unit* y, std::size_t y_stride, const float* x, std::
         unit.scale[2 * i + half] = scale;
         unit.scaled_sum[2 * i + half] = scale * static_cast<float>(sums[half]);
       }
-      unit.offset[i] = -128 * (sums[0] + sums[1]);
+      const int sum = sums[0] + sums[1];
+      unit.offset[i] = -128 * sum;
+      unit.scale_32[i] = scale;
+      unit.scaled_sum_32[i] = scale * static_cast<float>(sum);
     }
   }
 }

@@ -27,8 +27,9 @@ namespace ponder::core {
 namespace {
 
 constexpr int kMaxThreads = 1024;
-// Between two ops of one decode step the pool idles for a few microseconds; a wake-up from sleep costs about 50.
-constexpr auto kSpin = std::chrono::microseconds(30);
+// Between two ops of one decode step the pool idles for a few microseconds, and a thread waits for another's last task, some 40 us;
+// a wake-up from sleep costs about 50.
+constexpr auto kSpin = std::chrono::microseconds(100);
 
 void pause_cpu() {
 #if defined(__x86_64__) || defined(_M_X64)
@@ -118,6 +119,13 @@ struct Lanes {
   }
 };
 
+// Tasks of one thread: successive ones, whose weights lie side by side, so that what the caches fetched ahead is used by the
+// thread that fetched it.
+struct alignas(64) Span {
+  std::atomic<std::size_t> next{0};
+  std::size_t end = 0;
+};
+
 }  // namespace
 
 struct ThreadPool::State {
@@ -135,18 +143,24 @@ struct ThreadPool::State {
   std::size_t n_tasks = 0;
   int max_workers = 0;
   std::atomic<int> n_entered{0};
-  std::atomic<std::size_t> next_task{0};
+  std::vector<Span> spans;  // one per thread; those of the job are the first max_workers + 1
 
   std::atomic<int> n_sleeping{0};
   std::mutex mutex;
   std::condition_variable wake;
   std::condition_variable done;
 
-  void run_tasks() {
-    for (;;) {
-      const std::size_t i = next_task.fetch_add(1, std::memory_order_relaxed);
-      if (i >= n_tasks) return;
-      task(context, i);
+  // lane: of this thread, among those that work on the job; its own span first, then what is left of the others'.
+  void run_tasks(int lane) {
+    const int n_lanes = max_workers + 1;
+    for (int i = 0; i < n_lanes; ++i) {
+      Span& span = spans[static_cast<std::size_t>((lane + i) % n_lanes)];
+      for (;;) {
+        if (span.next.load(std::memory_order_relaxed) >= span.end) break;
+        const std::size_t index = span.next.fetch_add(1, std::memory_order_relaxed);
+        if (index >= span.end) break;
+        task(context, index);
+      }
     }
   }
 
@@ -182,7 +196,8 @@ struct ThreadPool::State {
       if (now & kStop) return;
       seen_job = job_of(now);
       if (!enter()) continue;
-      if (n_entered.fetch_add(1, std::memory_order_relaxed) < max_workers) run_tasks();
+      const int lane = n_entered.fetch_add(1, std::memory_order_relaxed);
+      if (lane < max_workers) run_tasks(lane + 1);
       leave();
     }
   }
@@ -209,6 +224,7 @@ Result<std::unique_ptr<ThreadPool>> ThreadPool::create(int n_threads, const Hook
   pool->state_ = std::make_unique<State>();
   State& state = *pool->state_;
   state.n_threads = n_threads;
+  state.spans = std::vector<Span>(static_cast<std::size_t>(n_threads));
   state.hooks = hooks;
   state.process = process_id();
   if (hooks.executor) return pool;
@@ -267,7 +283,12 @@ void ThreadPool::parallel_for(std::size_t n_tasks, Task task, void* context, int
   s.n_tasks = n_tasks;
   s.max_workers = static_cast<int>(std::min<std::size_t>(static_cast<std::size_t>(n_threads - 1), n_tasks - 1));
   s.n_entered.store(0, std::memory_order_relaxed);
-  s.next_task.store(0, std::memory_order_relaxed);
+  const auto n_lanes = static_cast<std::size_t>(s.max_workers) + 1;
+  for (std::size_t lane = 0, first = 0; lane < n_lanes; ++lane) {
+    Span& span = s.spans[lane];
+    span.next.store(first, std::memory_order_relaxed);
+    span.end = first += n_tasks / n_lanes + (lane < n_tasks % n_lanes);
+  }
   const std::uint64_t job = job_of(s.gate.load(std::memory_order_relaxed)) + 1;
   s.gate.store((job << kJobShift) | kOpen, std::memory_order_seq_cst);
   // Either this load sees a worker that went to sleep, or that worker's last look at the gate sees the job.
@@ -281,7 +302,7 @@ void ThreadPool::parallel_for(std::size_t n_tasks, Task task, void* context, int
     }
   }
 
-  s.run_tasks();
+  s.run_tasks(0);
 
   s.gate.fetch_and(~kOpen, std::memory_order_acq_rel);
   const auto empty = [&] { return (s.gate.load(std::memory_order_acquire) & kInsideMask) == 0; };

@@ -72,7 +72,7 @@ void attention_gqa(const Context& ctx, const Config& config, const Rope& rope, c
     const AttentionSplit::Part part = split.part(index);
     for_key_heads(part.task, [&](const AttentionTask& task, std::size_t row) {
       float* floats = s.attention_lanes.row(lane);
-      if (part.n_parts == 1) return attend_all(task, floats);
+      if (!part.is_split) return attend_all(task, floats);
       const std::size_t at = (part.slot + part.part) * s.unit_rows + row;
       ops::AttendTile tile = take_tile(floats, task.n_tokens, task.n_heads, {}, s.split_out.rows(at, task.n_tokens * group), dim, dim);
       tile.running_max = s.split_max + at, tile.sum = s.split_sum + at;

@@ -138,7 +138,7 @@ void attend_split(const Context& ctx, const MlaSizes& d, double scale, const Att
   const auto shape = [&](const SequenceRows& sequence) {
     if (expands(sequence)) return UnitShape{sequence.n_rows, 1, true};
     const std::size_t tokens = std::min(sequence.n_rows, s.unit_rows);
-    return UnitShape{tokens, std::min(d.heads, s.unit_rows / tokens)};
+    return UnitShape{tokens, std::min(d.heads, s.unit_rows / tokens), false, true};
   };
   const AttentionSplit split(rows, s, d.heads, 2 * d.rank + d.rope, shape);
   const auto for_heads_of_split_units = [&](auto&& body) {
@@ -161,7 +161,7 @@ void attend_split(const Context& ctx, const MlaSizes& d, double scale, const Att
     float* floats = s.attention_lanes.row(lane);
     if (expands(*part.task.sequence))
       return attend_expanded(ctx, d, scale, w, *part.task.sequence, part.task.first_head, kv_layer, floats, s);
-    if (part.n_parts == 1) return attend_absorbed(ctx, d, scale, w, part.task, kv_layer, floats, s);
+    if (!part.is_split) return attend_absorbed(ctx, d, scale, w, part.task, kv_layer, floats, s);
     const Tensor queries = queries_of(part);
     const std::size_t at = (part.slot + part.part) * s.unit_rows;
     ops::AttendTile tile = take_tile(floats, part.task.n_tokens, part.task.n_heads, {}, s.split_out.rows(at, queries.n_rows),

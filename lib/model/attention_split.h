@@ -12,6 +12,7 @@ namespace ponder::core {
 struct UnitShape {
   std::size_t tokens = 1, heads = 1;
   bool whole = false;  // never split along the context
+  bool heads_apart = false;  // where units are few, split_unit() gives them even if their context is one part
 };
 
 class AttentionSplit {
@@ -19,7 +20,8 @@ class AttentionSplit {
   struct Part {
     AttentionTask task;
     std::size_t first_block = 0, end_block = 0;
-    std::size_t n_parts = 1;  // 1: the unit is not split
+    bool is_split = false;    // the unit has slots
+    std::size_t n_parts = 1;
     std::size_t unit = 0;     // of those that are split
     std::size_t slot = 0;     // of the unit's first part, below Scratch::kSlots
     std::size_t part = 0;
@@ -36,7 +38,7 @@ class AttentionSplit {
       if (q.n_rows == 0) continue;
       const Cut c = cut(q);
       n_parts_ += c.n_units() * c.n_parts;
-      if (c.n_parts > 1) n_split_units_ += c.n_units();
+      if (c.is_split()) n_split_units_ += c.n_units();
     }
   }
   AttentionSplit(const Rows&, const Scratch&, std::size_t, std::size_t, const auto&&) = delete;  // keeps shape's address
@@ -53,7 +55,9 @@ class AttentionSplit {
   struct Cut {
     UnitShape shape;
     std::size_t token_tiles = 0, head_tiles = 0, n_blocks = 0, part_blocks = 1, n_parts = 1;
+    bool apart = false;
     std::size_t n_units() const { return token_tiles * head_tiles; }
+    bool is_split() const { return n_parts > 1 || apart; }
   };
 
   Cut cut(const SequenceRows& q) const {
@@ -65,6 +69,7 @@ class AttentionSplit {
     c.part_blocks = c.n_blocks;
     const std::size_t wanted = n_units_ ? Scratch::kSlots / n_units_ : 1;
     if (c.shape.whole || wanted < 2) return c;
+    c.apart = c.shape.heads_apart;
     const std::size_t block_macs = c.shape.tokens * c.shape.heads * dims_ * KvCache::kBlockTokens;
     c.part_blocks = std::max({(c.n_blocks + wanted - 1) / wanted, (kMinPartMacs + block_macs - 1) / block_macs, std::size_t{1}});
     c.n_parts = (c.n_blocks + c.part_blocks - 1) / c.part_blocks;
@@ -76,7 +81,7 @@ class AttentionSplit {
     for (const SequenceRows& q : rows_.sequences) {
       if (q.n_rows == 0) continue;
       const Cut c = cut(q);
-      const bool is_split = c.n_parts > 1;
+      const bool is_split = c.is_split();
       const std::size_t of_unit = split_units ? 1 : c.n_parts, count = split_units && !is_split ? 0 : c.n_units() * of_unit;
       if (index >= count) {
         index -= count;
@@ -93,6 +98,7 @@ class AttentionSplit {
       p.task.n_tokens = std::min(c.shape.tokens, q.n_rows - tile * c.shape.tokens);
       p.task.first_head = head;
       p.task.n_heads = std::min(c.shape.heads, n_heads_ - head);
+      p.is_split = is_split;
       p.n_parts = c.n_parts;
       p.part = index % of_unit;
       p.first_block = p.part * c.part_blocks;

@@ -1,6 +1,7 @@
 #include "lib/ops/int8_rows.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace ponder::core::ops {
 
@@ -62,6 +63,42 @@ void quantize_rows(const Context& ctx, std::span<Product> products) {
         }
       },
       ctx.max_threads);
+}
+
+bool int8_matmul_serial(const Context& ctx, const Tensor& y, const Tensor& x, const Weight& w) {
+  constexpr std::size_t kUnits = 8, kElements = kernels::Int8Unit::kElements, kHalf = kElements / 2, kPairs = 128;
+  kernels::Int8Unit units[kUnits];
+  kernels::WeightMatrix matrix = view(w, w.row_stride_bytes());
+  if (w.n_in == kHalf && w.n_out % 2 == 0) {
+    // Two rows lie side by side as one of 256: it meets x once with zeros behind and once with zeros before.
+    const kernels::Int8Kernels* int8 = int8_kernels(ctx, w.type, 2 * x.n_rows, kElements);
+    if (!int8 || 2 * x.n_rows > kUnits) return false;
+    for (std::size_t t = 0; t < x.n_rows; ++t)
+      for (std::size_t half = 0; half < 2; ++half) {
+        float row[kElements] = {};
+        std::memcpy(row + half * kHalf, x.row(t), kHalf * sizeof(float));
+        ctx.kernels->row_to_int8(units + 2 * t + half, 1, row, kElements);
+      }
+    matrix.row_stride_bytes *= 2;
+    for (std::size_t first = 0; first < w.n_out / 2; first += kPairs) {
+      const std::size_t count = std::min(kPairs, w.n_out / 2 - first);
+      float pairs[kUnits * kPairs];
+      const kernels::WeightMatrix rows = {static_cast<const std::byte*>(matrix.data) + first * matrix.row_stride_bytes,
+                                          matrix.row_stride_bytes, nullptr, 0, 0};
+      int8->dot(pairs, kPairs, units, 1, &rows, 2 * x.n_rows, 0, count, kElements);
+      for (std::size_t t = 0; t < x.n_rows; ++t)
+        for (std::size_t i = 0; i < count; ++i)
+          for (std::size_t half = 0; half < 2; ++half)
+            y.row(t)[2 * (first + i) + half] = pairs[(2 * t + half) * kPairs + i];
+    }
+    return true;
+  }
+  const kernels::Int8Kernels* int8 = int8_kernels(ctx, w.type, x.n_rows, w.n_in);
+  const std::size_t n_units = kernels::int8_units(w.n_in);
+  if (!int8 || x.n_rows * n_units > kUnits) return false;
+  for (std::size_t t = 0; t < x.n_rows; ++t) ctx.kernels->row_to_int8(units + t * n_units, 1, x.row(t), w.n_in);
+  int8->dot(y.data, y.stride, units, n_units, &matrix, x.n_rows, 0, w.n_out, w.n_in);
+  return true;
 }
 
 }  // namespace ponder::core::ops

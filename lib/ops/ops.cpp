@@ -29,11 +29,11 @@ struct Split {
   std::size_t row_tasks, token_tasks;
 };
 
+}  // namespace
+
 kernels::WeightMatrix view(const Weight& w, std::size_t row_stride_bytes) {
   return {w.data + w.first_row * row_stride_bytes, row_stride_bytes, w.scale_inv, w.n_scale_cols(), w.first_row};
 }
-
-}  // namespace
 
 const kernels::BlockKernels* block_kernels(const Context& ctx, DType type) {
   const kernels::Table& t = *ctx.kernels;
@@ -181,7 +181,7 @@ void matmul(const Context& ctx, const Tensor& y, const Tensor& x, const Weight& 
 }
 
 void matmul_serial(const Context& ctx, const Tensor& y, const Tensor& x, const Weight& w) {
-  kv_matmul_serial(ctx, y, x, w, w.row_stride_bytes());
+  if (!int8_matmul_serial(ctx, y, x, w)) kv_matmul_serial(ctx, y, x, w, w.row_stride_bytes());
 }
 void vecmat_serial(const Context& ctx, const Tensor& y, const Tensor& x, const Weight& w, bool accumulate) {
   kv_vecmat_serial(ctx, y, x, w, w.row_stride_bytes(), accumulate);

@@ -55,7 +55,7 @@ void register_type(const Int8Type& type, const Shape& shape, std::size_t n_token
 void register_benchmarks() {
   for (const Int8Type& type : kTypes)
     for (const Shape& shape : shapes("matmul.txt"))
-      for (const std::size_t n_tokens : {1, 4, 8, 16, 64, 512}) register_type(type, shape, n_tokens);
+      for (const std::size_t n_tokens : {1, 4, 8, 12, 16, 64, 512}) register_type(type, shape, n_tokens);
 }
 
 }  // namespace ponder::bench

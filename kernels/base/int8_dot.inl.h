@@ -67,6 +67,8 @@ void dot_rows(float* y, std::size_t y_stride, const Int8Unit* x, std::size_t x_s
 template <class Bytes>
 void dot_int8(float* y, std::size_t y_stride, const Int8Unit* x, std::size_t x_stride, const WeightMatrix* matrix,
               std::size_t n_tokens, std::size_t row_begin, std::size_t row_end, std::size_t n_in) {
+  for (; n_tokens >= 8; n_tokens -= 8, x += 8 * x_stride, y += 8 * y_stride)
+    dot_rows<Bytes, 8>(y, y_stride, x, x_stride, *matrix, row_begin, row_end, n_in);
   for (; n_tokens >= 4; n_tokens -= 4, x += 4 * x_stride, y += 4 * y_stride)
     dot_rows<Bytes, 4>(y, y_stride, x, x_stride, *matrix, row_begin, row_end, n_in);
   if (n_tokens == 3) dot_rows<Bytes, 3>(y, y_stride, x, x_stride, *matrix, row_begin, row_end, n_in);

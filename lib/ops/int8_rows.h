@@ -12,7 +12,7 @@ const kernels::BlockKernels* block_kernels(const Context& ctx, DType type);
 kernels::WeightMatrix view(const Weight& w, std::size_t row_stride_bytes);
 
 // From so many tokens on weights are rounded to int8 panels; below, each dot unpacks them.
-inline constexpr std::size_t kInt8PanelTokens = 8;
+inline constexpr std::size_t kInt8PanelTokens = 10;
 
 // The int8 kernels for n_tokens rows of n_in and weights of this type; null where the exact kernels are to be taken.
 const kernels::Int8Kernels* int8_kernels(const Context& ctx, DType type, std::size_t n_tokens, std::size_t n_in);

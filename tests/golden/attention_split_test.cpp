@@ -151,3 +151,25 @@ TEST_CASE("split attention: these contexts are split, each unit into parts that 
     CHECK(next == kDeep / KvCache::kBlockTokens + 1);
   }
 }
+
+TEST_CASE("split attention: where heads are to be apart, a context of one part has slots of its own") {
+  const auto model = load("v2lite-tiny");
+  Scratch scratch = Scratch::create(model->config(), {.max_rows = 4}).value();
+  KvCache kv = filled_cache(*model, DType::f32, 1, 1);
+  const SequenceRows sequences[] = {{&kv, 0, 1}, {&kv, 1, 1}};
+  scratch.positions[0] = scratch.positions[1] = 3;
+  const auto heads = static_cast<std::size_t>(model->config().num_attention_heads);
+  const auto together = [&](const SequenceRows&) { return UnitShape{1, heads}; };
+  const auto apart = [&](const SequenceRows&) { return UnitShape{1, heads, false, true}; };
+  const Rows rows{2, sequences};
+  CHECK(AttentionSplit(rows, scratch, heads, 64, together).n_split_units() == 0);
+  const AttentionSplit split(rows, scratch, heads, 64, apart);
+  CHECK(split.n_split_units() == 2);
+  CHECK(split.n_parts() == 2);
+  for (std::size_t i = 0; i < 2; ++i) {
+    CHECK(split.part(i).is_split);
+    CHECK(split.part(i).unit == i);
+    CHECK(split.part(i).slot == i);
+    CHECK(split.split_unit(i).task.first_row == i);
+  }
+}

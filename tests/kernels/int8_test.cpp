@@ -175,7 +175,7 @@ TEST_CASE("int8: what is no number stays none") {
 
 TEST_CASE("int8: dots of every type are those of the decoded weights, nothing else is written") {
   for_each_type([](const Type& type) {
-    for (std::size_t n_tokens : {1, 2, 3, 4, 5, 7, 9}) check_dot(type, {n_tokens, 5, 512});
+    for (std::size_t n_tokens : {1, 2, 3, 4, 5, 7, 8, 9, 13}) check_dot(type, {n_tokens, 5, 512});
     for (std::size_t n_rows : {1, 2, 33}) check_dot(type, {2, n_rows, 256});
     check_dot(type, {3, 21, 256, 5, 3});
     if (ponder::core::block_elements(type.type) == 32)

@@ -83,7 +83,7 @@ constexpr DType kTypes[] = {DType::q4_0, DType::q8_0, DType::q2_k, DType::q4_k, 
 TEST_CASE("int8 products: near the exact ones, for few rows and many") {
   for (kernels::Isa isa : {kernels::Isa::avx2, kernels::highest_isa()})
     for (DType type : kTypes)
-      for (std::size_t n_rows : {2, 7, 8, 9, 40, 300}) {
+      for (std::size_t n_rows : {2, 7, 8, 9, 10, 40, 300}) {
         CAPTURE(kernels::isa_name(isa));
         CAPTURE(dtype_name(type));
         CAPTURE(n_rows);
@@ -136,4 +136,35 @@ TEST_CASE("int8 products: without room for the rows they are exact") {
   fast.ctx.n_int8_units = 0;
   fast.run(9);
   for (std::size_t i = 0; i < 3; ++i) CHECK(fast.y[i] == exact.y[i]);
+}
+
+TEST_CASE("int8 products: on one thread, of a few rows of any width that heads have") {
+  struct Shape {
+    std::size_t n_tokens, n_out, n_in;
+    bool taken;  // by int8 kernels, where there are some
+  };
+  for (DType type : {DType::q4_0, DType::q5_0, DType::q8_0})
+    for (const Shape& s : {Shape{1, 128, 512, true}, Shape{4, 128, 512, true}, Shape{1, 512, 128, true}, Shape{2, 300, 128, true},
+                           Shape{5, 512, 128, false}, Shape{1, 7, 128, false}, Shape{9, 64, 256, false}, Shape{1, 64, 96, false}}) {
+      CAPTURE(dtype_name(type));
+      CAPTURE(s.n_tokens);
+      CAPTURE(s.n_in);
+      Region region(type, 1);
+      auto values = some_values(s.n_out * s.n_in, 1), in = some_values(s.n_tokens * s.n_in, 2);
+      std::vector<std::byte> bytes(s.n_out * row_bytes(type, s.n_in));
+      REQUIRE(ops::quantize(region.ctx, "w", type, bytes.data(), Tensor(values.data(), s.n_out, s.n_in), nullptr).ok());
+      Weight w;
+      w.type = type;
+      w.data = bytes.data();
+      w.n_out = s.n_out;
+      w.n_in = s.n_in;
+      const Tensor x(in.data(), s.n_tokens, s.n_in);
+      std::vector<float> got(s.n_tokens * s.n_out, -1.0f), want(got);
+      const bool done = ops::int8_matmul_serial(region.ctx, Tensor(got.data(), s.n_tokens, s.n_out), x, w);
+      CHECK(done == (s.taken && ops::int8_kernels(region.ctx, type, s.n_tokens, 256) != nullptr));
+      region.ctx.compute = Compute::exact;
+      ops::matmul_serial(region.ctx, Tensor(want.data(), s.n_tokens, s.n_out), x, w);
+      if (done) CHECK(relative_error(got, want, got.size()) < 0.006);
+      else CHECK(got == std::vector<float>(got.size(), -1.0f));
+    }
 }

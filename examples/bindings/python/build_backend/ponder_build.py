@@ -148,6 +148,17 @@ def build_wheel(wheel_directory: str, config_settings: object = None, metadata_d
     return wheel.close()
 
 
+def prepare_metadata_for_build_wheel(metadata_directory: str, config_settings: object = None) -> str:
+    """Without it a frontend builds the wheel twice."""
+    folder = Path(metadata_directory) / f"ponder-{_version()}.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text(_metadata(), encoding="utf-8")
+    return folder.name
+
+
+prepare_metadata_for_build_editable = prepare_metadata_for_build_wheel
+
+
 def build_editable(wheel_directory: str, config_settings: object = None, metadata_directory: str | None = None) -> str:
     """The package stays where it is; the library is copied beside it."""
     library = _library()

@@ -12,13 +12,16 @@ use crate::{ChatOptions, FileSystem, Messages, Result};
 /// What a handle may still use: the host's files, or the model that it is of.
 pub(crate) type Keep = Option<Box<dyn Any + Send + Sync>>;
 
-struct RawTokenizer(*mut sys::ponder_tokenizer, Keep);
+struct RawTokenizer {
+    raw: *mut sys::ponder_tokenizer,
+    _keep: Keep,
+}
 // SAFETY: "Tokenizers and templates are immutable: any thread, any time".
 unsafe impl Send for RawTokenizer {}
 unsafe impl Sync for RawTokenizer {}
 impl Drop for RawTokenizer {
     fn drop(&mut self) {
-        unsafe { sys::ponder_tokenizer_free(self.0) }
+        unsafe { sys::ponder_tokenizer_free(self.raw) }
     }
 }
 
@@ -57,18 +60,18 @@ impl Tokenizer {
         let raw = handle(|out, err| unsafe {
             sys::ponder_tokenizer_load_files(&files.raw, c_ptr(path.as_ptr()), out, err)
         })?;
-        Ok(Tokenizer(Arc::new(RawTokenizer(raw, Some(Box::new(files))))))
+        Ok(Tokenizer(Arc::new(RawTokenizer { raw, _keep: Some(Box::new(files)) })))
     }
 
     pub(crate) fn of(
         keep: Keep,
         f: impl FnOnce(*mut *mut sys::ponder_tokenizer, *mut sys::ponder_error) -> sys::ponder_status,
     ) -> Result<Tokenizer> {
-        Ok(Tokenizer(Arc::new(RawTokenizer(handle(f)?, keep))))
+        Ok(Tokenizer(Arc::new(RawTokenizer { raw: handle(f)?, _keep: keep })))
     }
 
     fn raw(&self) -> *mut sys::ponder_tokenizer {
-        self.0 .0
+        self.0.raw
     }
 
     pub fn info(&self) -> Result<TokenizerInfo> {
@@ -115,13 +118,16 @@ impl Tokenizer {
     }
 }
 
-struct RawTemplate(*mut sys::ponder_template, Keep);
+struct RawTemplate {
+    raw: *mut sys::ponder_template,
+    _keep: Keep,
+}
 // SAFETY: as of RawTokenizer.
 unsafe impl Send for RawTemplate {}
 unsafe impl Sync for RawTemplate {}
 impl Drop for RawTemplate {
     fn drop(&mut self) {
-        unsafe { sys::ponder_template_free(self.0) }
+        unsafe { sys::ponder_template_free(self.raw) }
     }
 }
 
@@ -140,7 +146,7 @@ impl ChatTemplate {
         let raw = handle(|out, err| unsafe {
             sys::ponder_template_load_files(&files.raw, c_ptr(path.as_ptr()), out, err)
         })?;
-        Ok(ChatTemplate(Arc::new(RawTemplate(raw, Some(Box::new(files))))))
+        Ok(ChatTemplate(Arc::new(RawTemplate { raw, _keep: Some(Box::new(files)) })))
     }
 
     /// "deepseek-v2", "deepseek-v3", "deepseek-r1" or "r1-distill".
@@ -153,7 +159,7 @@ impl ChatTemplate {
         keep: Keep,
         f: impl FnOnce(*mut *mut sys::ponder_template, *mut sys::ponder_error) -> sys::ponder_status,
     ) -> Result<ChatTemplate> {
-        Ok(ChatTemplate(Arc::new(RawTemplate(handle(f)?, keep))))
+        Ok(ChatTemplate(Arc::new(RawTemplate { raw: handle(f)?, _keep: keep })))
     }
 
     pub fn render(&self, messages: impl Into<Messages>, options: &ChatOptions) -> Result<String> {
@@ -161,7 +167,7 @@ impl ChatTemplate {
         let (kwargs, kwargs_len) = options.kwargs();
         let flags = options.flags();
         let text = bytes(|out, err| unsafe {
-            sys::ponder_template_render(self.0 .0, text_ptr(&json), json.len(), kwargs, kwargs_len, flags, out, err)
+            sys::ponder_template_render(self.0.raw, text_ptr(&json), json.len(), kwargs, kwargs_len, flags, out, err)
         })?;
         Ok(String::from_utf8_lossy(&text).into_owned())
     }

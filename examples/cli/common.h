@@ -57,5 +57,6 @@ void add_bench(CLI::App& app);
 void add_perplexity(CLI::App& app);
 void add_compare(CLI::App& app);
 void add_selftest(CLI::App& app);
+void add_manual(CLI::App& app);
 
 }  // namespace cli

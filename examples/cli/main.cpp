@@ -20,6 +20,7 @@ int main(int argc, char** argv) {
   cli::add_perplexity(app);
   cli::add_compare(app);
   cli::add_selftest(app);
+  cli::add_manual(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

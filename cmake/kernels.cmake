@@ -9,6 +9,11 @@ else()
   set(PONDER_ISAS)
 endif()
 set(ponder_flags_avx2 -mavx2 -mfma -mf16c -mbmi2)
+if(MINGW AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # Stacks are aligned to 16 bytes on Win64, but GCC spills vectors of 32 and 64 bytes with aligned moves (GCC bug 54412). The
+  # assembler (binutils 2.38) writes them as unaligned ones, which cost nothing where the address is aligned.
+  list(APPEND ponder_flags_avx2 -Wa,-muse-unaligned-vector-move)
+endif()
 set(ponder_flags_avx512 ${ponder_flags_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512)
 set(ponder_flags_avx512vnni ${ponder_flags_avx512} -mavx512vnni)
 set(ponder_flags_avx512bf16 ${ponder_flags_avx512vnni} -mavx512bf16)

@@ -57,7 +57,7 @@ void list_hugging_face(const fs::path& folder, std::vector<FoundModel>& out) {
   for (const std::string& entry : names_in(folder)) {
     if (!entry.starts_with(kPrefix)) continue;
     std::string name = entry.substr(kPrefix.size());
-    if (const std::size_t dashes = name.find("--"); dashes != name.npos) name = name.substr(0, dashes) + "/" + name.substr(dashes + 2);
+    if (const std::size_t dashes = name.find("--"); dashes != name.npos) name.replace(dashes, 2, "/");
     const auto snapshot = snapshot_of(folder / to_path(entry), "main");
     if (snapshot.ok()) list_folder(*snapshot, name, "huggingface", out);
     else out.push_back({name, "huggingface", folder / to_path(entry), 0, snapshot.status().message()});

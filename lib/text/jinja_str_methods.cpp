@@ -239,7 +239,7 @@ Result<Value> all_characters(Interp& in, const Value& self, const CallArgs& args
 
 bool is_alnum(std::uint32_t c) { return is_alpha(c) || is_digit(c); }
 
-Result<Value> isascii(Interp& in, const Value& self, const CallArgs& args) {
+Result<Value> only_ascii(Interp& in, const Value& self, const CallArgs& args) {
   PONDER_TRY(no_arguments(in, "isascii", args));
   return Value::boolean(self.str().is_ascii());
 }
@@ -296,7 +296,7 @@ constexpr NativeFunction kMethods[] = {
     {"isalpha", all_characters<is_alpha>},
     {"isalnum", all_characters<is_alnum>},
     {"isspace", all_characters<is_space>},
-    {"isascii", isascii},
+    {"isascii", only_ascii},
     {"isupper", case_is<is_upper, is_lower>},
     {"islower", case_is<is_lower, is_upper>},
 };

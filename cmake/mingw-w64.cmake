@@ -1,0 +1,11 @@
+# Windows on x86-64, cross-built with Debian's mingw-w64 (g++-mingw-w64-x86-64-posix); programs run under wine where it is.
+set(CMAKE_SYSTEM_NAME Windows)
+set(CMAKE_SYSTEM_PROCESSOR x86_64)
+set(CMAKE_C_COMPILER x86_64-w64-mingw32-gcc-posix)
+set(CMAKE_CXX_COMPILER x86_64-w64-mingw32-g++-posix)
+set(CMAKE_RC_COMPILER x86_64-w64-mingw32-windres)
+set(CMAKE_EXE_LINKER_FLAGS_INIT -static)
+find_program(PONDER_WINE NAMES wine64 wine HINTS /usr/lib/wine)
+if(PONDER_WINE)
+  set(CMAKE_CROSSCOMPILING_EMULATOR ${PONDER_WINE})
+endif()

@@ -21,7 +21,7 @@ set(ponder_flags_neon)
 
 # Those of them that kernels are written for.
 set(PONDER_KERNEL_ISAS)
-foreach(isa avx2 avx512 avx512vnni avx512bf16)
+foreach(isa avx2 avx512 avx512vnni avx512bf16 neon)
   if(isa IN_LIST PONDER_ISAS)
     list(APPEND PONDER_KERNEL_ISAS ${isa})
   endif()

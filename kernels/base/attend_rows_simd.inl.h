@@ -16,6 +16,7 @@ constexpr std::size_t kRowTile = kLanes / 2;
 
 constexpr int row_pitch(int n_rows) { return n_rows > 4 ? 8 : n_rows > 2 ? 4 : n_rows; }
 
+#if defined(__x86_64__)  // neon.inl.h has its own
 // lane i of the result = sum of the lanes of v[i]
 inline Vec sum_each(const Vec (&v)[kLanes]) {
   Vec quads[kLanes / 4];  // each quarter of 128 bits: sums over a quarter of four vectors
@@ -41,6 +42,7 @@ inline Vec sum_each(const Vec (&v)[kLanes]) {
   return add(_mm256_permute2f128_ps(quads[0], quads[1], 0x20), _mm256_permute2f128_ps(quads[0], quads[1], 0x31));
 #endif
 }
+#endif
 
 // Rows of a tile, and their factors from the step of softmax.
 struct AttendTileState {
@@ -98,7 +100,8 @@ struct FloatProducts {
   // out rows of the tile; values from its first key on.
   template <int R>
   static void add_values(const AttendBlock& b, float* out, const unsigned char* values, std::size_t n_keys, AttendTileState& s) {
-    constexpr int kRegisters = kLanes == 16 ? 26 : 12, C = R == 1 ? 8 : R == 2 && kLanes == 16 ? 8 : kRegisters / R;
+    constexpr int kRegisters = kLanes == 8 ? 12 : 26,  // of 16 or 32
+                   C = R == 1 ? 8 : R == 2 && kLanes != 8 ? 8 : kRegisters / R;
     std::size_t k = 0;
     for (; k + C * kLanes <= b.value_dims; k += C * kLanes)
       add_columns<R, C, false>(b, out + k, values + k * Stored::kBytes, n_keys, s, 0);

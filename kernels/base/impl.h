@@ -26,7 +26,7 @@ struct ImplList {
 template <class Fn>
 Fn* pick(ImplList<Fn> list, Isa cap) {
   for (const Impl<Fn>& impl : list)
-    if (impl.isa == Isa::ref || (isa_supported(impl.isa) && (impl.isa == Isa::neon || impl.isa <= cap))) return impl.fn;
+    if (impl.isa == Isa::ref || (isa_supported(impl.isa) && impl.isa <= cap)) return impl.fn;
   return nullptr;
 }
 

@@ -1,0 +1,14 @@
+#include "kernels/matmul_f32/matmul_f32.h"
+
+#include "kernels/base/neon.inl.h"
+// After the lanes, which it is written in:
+#include "kernels/base/matmul_simd.inl.h"
+
+namespace ponder::kernels {
+
+void matmul_f32_neon(float* y, std::size_t y_stride, const float* x, std::size_t x_stride, const WeightMatrix* w,
+                     std::size_t n_tokens, std::size_t row_begin, std::size_t row_end, std::size_t n_in) {
+  matmul_simd<StoredF32>(y, y_stride, x, x_stride, *w, n_tokens, row_begin, row_end, n_in);
+}
+
+}  // namespace ponder::kernels

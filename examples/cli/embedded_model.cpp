@@ -2,9 +2,16 @@
 
 #ifdef PONDER_EMBED_TINY
 
+#if defined(_WIN32)  // PE has no .previous
+#define EMBED_SECTION ".section .rdata,\"dr\"\n"
+#define EMBED_BACK ".text\n"
+#else
+#define EMBED_SECTION ".section .rodata\n"
+#define EMBED_BACK ".previous\n"
+#endif
 #define EMBED(symbol, file)                                                            \
-  __asm__(".section .rodata\n.balign 64\n.global " #symbol "\n" #symbol ":\n.incbin \"" PONDER_EMBED_TINY "/" file \
-          "\"\n.global " #symbol "_end\n" #symbol "_end:\n.byte 0\n.previous\n");       \
+  __asm__(EMBED_SECTION ".balign 64\n.global " #symbol "\n" #symbol ":\n.incbin \"" PONDER_EMBED_TINY "/" file \
+          "\"\n.global " #symbol "_end\n" #symbol "_end:\n.byte 0\n" EMBED_BACK);       \
   extern "C" const char symbol[];                                                      \
   extern "C" const char symbol##_end[]
 

@@ -4,7 +4,7 @@
 set -euo pipefail
 build=$1
 fail() { echo "$*" >&2; exit 1; }
-wine=$(command -v wine64 || command -v wine || echo /usr/lib/wine/wine64)
+wine=$(PATH=/usr/lib/wine:$PATH command -v wine64)  # Debian's place
 export WINEDEBUG=-all WINEPREFIX=$PWD/$build/wine
 
 objdump=x86_64-w64-mingw32-objdump

@@ -8,7 +8,7 @@ wine=$(PATH=/usr/lib/wine:$PATH command -v wine64)  # Debian's place
 export WINEDEBUG=-all WINEPREFIX=$PWD/$build/wine
 
 objdump=x86_64-w64-mingw32-objdump
-exports=$($objdump -p "$build/capi/ponder.dll" | awk '/\[Ordinal\/Name Pointer\] Table/ {on = 1; next} on && NF == 0 {exit} on {print $NF}' | sort)
+exports=$($objdump -p "$build/capi/ponder.dll" | awk '/\[Ordinal\/Name Pointer\] Table/ {on = 1; next} NF == 0 {on = 0} on {print $NF}' | sort)
 diff <(sort capi/abi/ponder.symbols) <(echo "$exports") || fail "ponder.dll exports something else than ponder.symbols lists"
 needs=$($objdump -p "$build/capi/ponder.dll" | awk '/DLL Name:/ {print tolower($3)}' | sort)
 echo "ponder.dll needs" $needs

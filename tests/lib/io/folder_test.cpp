@@ -15,7 +15,11 @@ TEST_CASE("folder: names of files, folders and links, sorted, without the dots")
   CHECK(names_in_folder(folder.path()).empty());
   for (const char* name : {"b", ".hidden", "a b", "é"}) REQUIRE(write_file(folder.path() / to_path(name), as_bytes("x")).ok());
   std::filesystem::create_directories(folder.path() / "c");
+#ifdef _WIN32  // links need rights there
+  REQUIRE(write_file(folder.path() / "link", as_bytes("x")).ok());
+#else
   std::filesystem::create_symlink("nowhere", folder.path() / "link");
+#endif
   CHECK(names_in_folder(folder.path()) == std::vector<std::string>{".hidden", "a b", "b", "c", "link", "é"});
 }
 

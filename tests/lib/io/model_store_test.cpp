@@ -41,7 +41,8 @@ class Machine {  // with a home folder of its own
   std::string resolve(std::string_view name) const {
     const auto path = resolve_model(name, folders());
     if (!path.ok()) return path.status().message();
-    return to_text(path->lexically_relative(home()));
+    const std::u8string relative = path->lexically_relative(home()).generic_u8string();
+    return {relative.begin(), relative.end()};
   }
 
  private:
@@ -171,7 +172,10 @@ TEST_CASE("model store: paths stand for themselves, and names never leave the st
   CHECK(has(machine.resolve(""), "empty"));
   CHECK(has(machine.resolve(std::string_view("a\0b", 3)), "zero byte"));
   machine.write("outside/config.json", "{}");
-  for (const char* name : {"x/../../outside", "x/..", "..:x", "a/b:../../outside", "a/b/../../../outside", "a//b", "a:b:c"}) {
+#ifndef _WIN32  // there it is the current folder, whether x exists or not
+  CHECK(resolve_model("x/..", machine.folders()).status().code() == Code::not_found);
+#endif
+  for (const char* name : {"x/../../outside", "..:x", "a/b:../../outside", "a/b/../../../outside", "a//b", "a:b:c"}) {
     CAPTURE(name);
     CHECK(resolve_model(name, machine.folders()).status().code() == Code::not_found);
   }

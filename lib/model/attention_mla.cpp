@@ -26,22 +26,35 @@ struct MlaSizes {
 
 // BK[h] [nope, rank] and BV[h] [v, rank] of one head, from kv_b_proj or from its two parts.
 struct HeadProjection {
-  HeadProjection(const MlaSizes& d, const AttentionWeights& w, std::size_t head)
+  HeadProjection(const Context& ctx, const MlaSizes& d, const AttentionWeights& w, std::size_t head)
       : transposed(!w.k_b_proj.empty()),
         keys(transposed ? w.k_b_proj.rows(head * d.rank, d.rank) : w.kv_b_proj.rows(head * (d.nope + d.v), d.nope)),
-        values(transposed ? w.v_b_proj.rows(head * d.v, d.v) : w.kv_b_proj.rows(head * (d.nope + d.v) + d.nope, d.v)) {}
+        values(transposed ? w.v_b_proj.rows(head * d.v, d.v) : w.kv_b_proj.rows(head * (d.nope + d.v) + d.nope, d.v)),
+        first_key(head * (d.nope + d.v)),
+        first_value(first_key + d.nope) {
+    if (ctx.low_ranks) low_rank = ctx.low_ranks->of(&w.kv_b_proj);
+  }
   // latent [n, rank] = q [n, nope] BK[h]
   void queries_to_latent(const Context& ctx, const Tensor& latent, const Tensor& q) const {
     if (transposed) ops::matmul_serial(ctx, latent, q, keys);
     else ops::vecmat_serial(ctx, latent, q, keys, false);
+    if (!low_rank.empty()) ops::low_rank_vecmat_serial(ctx, latent, q, low_rank, first_key);
   }
   // k [n, nope] = latent [n, rank] BK[h]^T
   void latent_to_keys(const Context& ctx, const Tensor& k, const Tensor& latent) const {
     if (transposed) ops::vecmat_serial(ctx, k, latent, keys, false);
     else ops::matmul_serial(ctx, k, latent, keys);
+    if (!low_rank.empty()) ops::low_rank_matmul_serial(ctx, k, latent, low_rank, first_key);
+  }
+  // v [n, v] = latent [n, rank] BV[h]^T
+  void latent_to_values(const Context& ctx, const Tensor& v, const Tensor& latent) const {
+    ops::matmul_serial(ctx, v, latent, values);
+    if (!low_rank.empty()) ops::low_rank_matmul_serial(ctx, v, latent, low_rank, first_value);
   }
   bool transposed;
   Weight keys, values;
+  std::size_t first_key, first_value;  // rows of kv_b_proj
+  std::span<const ops::LowRank> low_rank = {};
 };
 
 // The rows of head i of a tile whose rows are [token][n_heads].
@@ -54,7 +67,7 @@ void absorb_query(const Context& ctx, const MlaSizes& d, const AttentionWeights&
                   const Tensor& queries, const Scratch& s) {
   const std::size_t head = task.first_head + i;
   const Tensor q = s.q.rows(task.first_row, task.n_tokens);
-  HeadProjection(d, w, head).queries_to_latent(ctx, rows_of_head(queries, task, i, d.rank), q.cols(head * d.qk(), d.nope));
+  HeadProjection(ctx, d, w, head).queries_to_latent(ctx, rows_of_head(queries, task, i, d.rank), q.cols(head * d.qk(), d.nope));
   for (std::size_t t = 0; t < task.n_tokens; ++t)
     std::memcpy(queries.row(t * task.n_heads + i) + d.rank, q.row(t) + head * d.qk() + d.nope, d.rope * sizeof(float));
 }
@@ -64,7 +77,7 @@ void project_out(const Context& ctx, const MlaSizes& d, const AttentionWeights& 
                  const Tensor& latent_out, const Scratch& s) {
   const std::size_t head = task.first_head + i;
   const Tensor out = s.attn_heads.rows(task.first_row, task.n_tokens);
-  ops::matmul_serial(ctx, out.cols(head * d.v, d.v), rows_of_head(latent_out, task, i, d.rank), HeadProjection(d, w, head).values);
+  HeadProjection(ctx, d, w, head).latent_to_values(ctx, out.cols(head * d.v, d.v), rows_of_head(latent_out, task, i, d.rank));
 }
 
 void attend_absorbed(const Context& ctx, const MlaSizes& d, double scale, const AttentionWeights& w, const AttentionTask& task,
@@ -86,7 +99,7 @@ void attend_expanded(const Context& ctx, const MlaSizes& d, double scale, const 
   const KvCache& cache = *sequence.kv;
   constexpr std::size_t kBlock = KvCache::kBlockTokens;
   const std::size_t first_position = s.positions[sequence.first_row];
-  const HeadProjection projection(d, w, head);
+  const HeadProjection projection(ctx, d, w, head);
   const auto take = [&](std::size_t rows, std::size_t cols) {
     const Tensor taken(floats, rows, cols, (cols + 15) / 16 * 16);
     floats += rows * taken.stride;
@@ -123,7 +136,7 @@ void attend_expanded(const Context& ctx, const MlaSizes& d, double scale, const 
       ops::kv_load(ctx, cache.layout().format(), copy.row(i), rows + i * cache.layout().row_bytes(), 0, d.rank + d.rope);
     const Tensor latent = copy.rows(0, n_keys).cols(0, d.rank);
     projection.latent_to_keys(ctx, keys.rows(0, n_keys).cols(0, d.nope), latent);
-    ops::matmul_serial(ctx, values.rows(0, n_keys), latent, projection.values);
+    projection.latent_to_values(ctx, values.rows(0, n_keys), latent);
     for (std::size_t i = 0; i < n_keys; ++i)
       std::memcpy(keys.row(i) + d.nope, copy.row(i) + d.rank, d.rope * sizeof(float));
     const ops::KvRows key_rows = rows_for(keys, n_keys, key_copy), value_rows = rows_for(values, n_keys, value_copy);

@@ -1,5 +1,6 @@
 #include "lib/model/forward.h"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -15,6 +16,7 @@ struct Forward::State {
   ForwardOptions options;
   Rope rope;
   Scratch s;
+  Buffer low_rank_memory;
   // The pass under way.
   std::vector<SequenceRows> sequences;
   std::vector<std::size_t> logits_rows;
@@ -55,7 +57,25 @@ Result<Forward> Forward::create(const Model& model, const Context& ctx, const Fo
   st.ctx.n_int8_units = st.s.n_int8_units;
   st.sequences.reserve(options.max_rows);
   st.logits_rows.reserve(options.max_logits_rows);
+  PONDER_TRY(forward.set_low_ranks(ctx.low_ranks));
   return forward;
+}
+
+Status Forward::set_low_ranks(const ops::LowRanks* low_ranks) {
+  State& st = *state_;
+  if (low_ranks) {
+    // Of one region the most: q, k and v; gate and up of dense, or of shared and routed experts; the head.
+    const std::size_t rows = st.options.max_rows, wave = st.s.expert_in.n_rows;
+    const std::size_t n_bytes =
+        low_ranks->max_rank() * std::max({3 * rows, 2 * (rows + wave), st.options.max_logits_rows}) * sizeof(float);
+    if (n_bytes > st.low_rank_memory.size_bytes()) {
+      PONDER_ASSIGN(Buffer memory, Buffer::allocate(n_bytes, st.ctx.memory, MemoryUse::scratch));
+      st.low_rank_memory = std::move(memory);
+    }
+  }
+  st.ctx.low_ranks = low_ranks;
+  st.ctx.low_rank_floats = st.low_rank_memory.as<float>();
+  return {};
 }
 
 std::size_t Forward::scratch_bytes(const Config& config, const ForwardOptions& options) {

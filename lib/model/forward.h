@@ -57,6 +57,10 @@ class Forward {
   // Bytes of scratch that create() would allocate: for memory plans.
   static std::size_t scratch_bytes(const Config& config, const ForwardOptions& options);
 
+  // Low-rank additions of the passes that follow (null: none), to outlive them; makes room for their projections. The caches
+  // that a pass continues must have been computed with the same.
+  Status set_low_ranks(const ops::LowRanks* low_ranks);
+
   // Starts a pass: checks token ids against vocab_size (invalid_argument), makes room in every cache (context_full).
   // Nothing is committed to a cache before the pass is complete.
   Status begin(const Batch& batch);

@@ -9,6 +9,7 @@
 #include "lib/base/memory.h"
 #include "lib/base/tensor.h"
 #include "lib/base/thread_pool.h"
+#include "lib/ops/low_rank.h"
 #include "lib/ops/onednn.h"
 
 namespace ponder::core {
@@ -44,6 +45,10 @@ struct Context {
   std::size_t n_int8_units = 0;
 
   ProductObserver* observer = nullptr;
+
+  // Low-rank additions to the weights (lib/ops/low_rank.h), or null, and room for the projections of a region.
+  const ops::LowRanks* low_ranks = nullptr;
+  float* low_rank_floats = nullptr;
   std::shared_ptr<Memory> memory = nullptr;  // for what is made to work with it; null: operator new, not counted
 
   bool cancelled() const { return cancel && cancel->load(std::memory_order_relaxed); }

@@ -132,14 +132,21 @@ void run_tile(const Context& ctx, const Product& p, std::size_t first_token, std
     kernel_of(rows.type)(out, out_stride, x.data, x.stride, &matrix, x.n_rows, 0, rows.n_out, rows.n_in);
   };
   multiply(y.data + row, y.stride, p.w->rows(row, row_end - row));
+  const auto add = [&](const Tensor& out, std::span<const LowRank> additions, const float* projected, std::size_t first_row) {
+    if (!additions.empty()) add_low_rank(ctx, out, additions, projected, p.x.n_rows, first_token, first_row);
+  };
+  add(y.cols(row, row_end - row), p.low_rank, p.projected, row);
   if (p.bias)
     for (std::size_t t = 0; t < x.n_rows; ++t) ctx.kernels->add(y.row(t) + row, p.bias + row, row_end - row);
   if (!p.up) return;
+  const float* up_projected = p.projected;
+  for (const LowRank& addition : p.low_rank) up_projected += p.x.n_rows * addition.rank();
   float up[kUpTileFloats];
   const std::size_t step = std::max<std::size_t>(kUpTileFloats / x.n_rows / 32 * 32, 32);
   for (std::size_t first = row; first < row_end; first += step) {
     const std::size_t count = std::min(step, row_end - first);
     multiply(up, count, p.up->rows(first, count));
+    add(Tensor(up, x.n_rows, count), p.up_low_rank, up_projected, first);
     for (std::size_t t = 0; t < x.n_rows; ++t)
       ctx.kernels->swiglu(y.row(t) + first, y.row(t) + first, up + t * count, count);
   }
@@ -149,6 +156,7 @@ void run_tile(const Context& ctx, const Product& p, std::size_t first_token, std
 
 void matmul_all(const Context& ctx, std::span<Product> products) {
   quantize_rows(ctx, products);
+  if (ctx.low_ranks) project_low_ranks(ctx, products);
   std::size_t n_tasks = 0;
   for (Product& p : products) {
     p.first_task = n_tasks;

@@ -24,6 +24,8 @@ struct Product {
   kernels::Int8Unit* int8 = nullptr;                // x, see int8_rows.h
   bool int8_panels = false;                         // weights become panels, else each dot unpacks them
   std::size_t first_int8_row = 0, n_int8_rows = 0;  // of the region's rows that are made
+  std::span<const LowRank> low_rank = {}, up_low_rank = {};  // additions to w and up
+  float* projected = nullptr;                                // of all of them, see low_rank.h
 };
 // Products are independent: no y may overlap another product's y or x.
 void matmul_all(const Context& ctx, std::span<Product> products);

@@ -161,7 +161,11 @@ Status Scheduler::step(std::int64_t budget_us, std::vector<SchedulerEvent>& even
   }
   if (!pass_.active() || !pass_.intact()) {
     plan();
-    if (pass_.n_members() > 0) PONDER_TRY(pass_.begin(*forward_));
+    if (pass_.n_members() > 0) {
+      const Session::State& lead = *order_[0]->session->state_;
+      PONDER_TRY(forward_->set_low_ranks(lead.adapters ? &lead.adapters->low_ranks() : nullptr));
+      PONDER_TRY(pass_.begin(*forward_));
+    }
   }
   const bool computes = pass_.active();
   if (computes) PONDER_TRY(pass_.advance(deadline));

@@ -140,6 +140,16 @@ Status Session::set_generate_params(const GenerateParams& params) {
   return {};
 }
 
+Status Session::set_adapters(std::span<const AdapterUse> uses) {
+  State& st = *state_;
+  PONDER_ASSIGN(std::shared_ptr<const AdapterSet> set, AdapterSet::create(*st.model, uses));
+  if (set ? st.adapters && *set == *st.adapters : !st.adapters) return {};
+  PONDER_TRY(st.attach(std::move(set)));
+  st.kv.truncate(0);
+  st.drop_logits();
+  return {};
+}
+
 Result<std::span<const float>> Session::logits() {
   State& st = *state_;
   if (st.tokens.empty()) return Status(Code::state, "the session has no prompt yet");
@@ -174,6 +184,7 @@ Result<std::unique_ptr<Session>> Session::fork() const {
   from.pass = nullptr;  // its rows are not committed and the fork would share their block
   PONDER_ASSIGN(std::unique_ptr<Session> session, create(from.runtime, from.model, from.params, &from.kv));
   State& st = *session->state_;
+  PONDER_TRY(st.attach(from.adapters));
   PONDER_TRY(session->set_generate_params(from.generate));
   st.sampler.set_state(from.sampler.state());
   st.tokens.assign(from.tokens.begin(), from.tokens.end());

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "lib/base/status.h"
+#include "lib/model/adapter.h"
 #include "lib/model/forward.h"
 #include "lib/model/model.h"
 #include "lib/ops/context.h"
@@ -119,6 +120,11 @@ class Session {
 
   Status set_generate_params(const GenerateParams& params);  // for the following next() calls; resets nothing else
   const GenerateParams& generate_params() const;
+
+  // All adapters of the session at once, in place of those before; empty: none, which is the base bit for bit. What was
+  // computed with others no longer counts: the tokens stay, and are computed anew by the next call that wants logits.
+  // Nothing happens when they are the same.
+  Status set_adapters(std::span<const AdapterUse> uses);
 
   // Sets the prompt and runs its prefill; the longest common prefix with the cached tokens is reused. Progress gets
   // (tokens done, tokens in all); false cancels. After an error the session holds what it held before, or, when

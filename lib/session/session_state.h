@@ -19,6 +19,7 @@ static_assert(kMaxPending <= kMaxLogitsRows);  // rows that every session's pass
 struct Session::State {
   std::shared_ptr<const Runtime> runtime;
   std::shared_ptr<const Model> model;
+  std::shared_ptr<const AdapterSet> adapters;  // may be null
   SessionParams params;  // resolved: nothing is 0
   std::atomic<bool> cancel{false};
   Context ctx;
@@ -60,7 +61,17 @@ struct Session::State {
   std::size_t n_wanted();
   // Whether rows of both can be in one pass.
   bool fits_with(const State& other) const {
-    return model == other.model && params.compute == other.params.compute && kv.layout().type == other.kv.layout().type;
+    return model == other.model && params.compute == other.params.compute && kv.layout().type == other.kv.layout().type &&
+           (adapters == other.adapters || (adapters && other.adapters && *adapters == *other.adapters));
+  }
+  // Of the model and its adapters: what cached rows are bound to.
+  std::uint64_t fingerprint() const { return model->fingerprint() ^ (adapters ? adapters->fingerprint() : 0); }
+  // Room for the adapters first: nothing has changed when it fails.
+  Status attach(std::shared_ptr<const AdapterSet> set) {
+    PONDER_TRY(forward->set_low_ranks(set ? &set->low_ranks() : nullptr));
+    adapters = std::move(set);
+    ctx.low_ranks = adapters ? &adapters->low_ranks() : nullptr;
+    return {};
   }
   bool is_end(TokenId id) const;
   void drop_logits() {

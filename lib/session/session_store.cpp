@@ -161,7 +161,7 @@ Result<std::string> Session::save() const {
   Writer head(out);
   head.number(kVersion);
   head.number<std::uint32_t>(0);
-  head.number(st.model->fingerprint());
+  head.number(st.fingerprint());
   head.number<std::uint64_t>(body.size());
   out += body;
   head.number(checksum(out));
@@ -184,9 +184,10 @@ Status Session::restore(std::string_view bytes) {
   const std::string_view signed_part = bytes.substr(0, bytes.size() - kChecksumBytes);
   if (Reader(bytes.substr(signed_part.size())).number<std::uint64_t>() != checksum(signed_part))
     return broken("the checksum does not match: the data is damaged");
-  if (fingerprint != st.model->fingerprint())
-    return fail(Code::invalid_argument, "saved session: made with another model (fingerprint {:016x}, this one has {:016x})",
-                fingerprint, st.model->fingerprint());
+  if (fingerprint != st.fingerprint())
+    return fail(Code::invalid_argument,
+                "saved session: made with another model or other adapters (fingerprint {:016x}, this one has {:016x})",
+                fingerprint, st.fingerprint());
 
   Reader r(signed_part.substr(kHeaderBytes));
   const KvLayout& layout = st.kv.layout();

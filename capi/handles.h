@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "lib/base/log.h"
+#include "lib/model/adapter.h"
 #include "lib/model/model.h"
 #include "lib/session/scheduler.h"
 #include "lib/session/session.h"
@@ -50,6 +51,10 @@ struct ponder_tokenizer {
 struct ponder_template {
   std::shared_ptr<const ponder::core::ChatTemplate> shared;
   std::string bos_text, eos_text;
+};
+
+struct ponder_adapter {
+  std::shared_ptr<const ponder::core::Adapter> shared;
 };
 
 struct ponder_session {

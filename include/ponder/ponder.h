@@ -19,8 +19,8 @@
  *   Lists    into the caller's array (out_..., capacity, out_count): *out_count is always the full count; when it is above
  *            capacity the call returns PONDER_E_BUFFER_TOO_SMALL and writes nothing. NULL with capacity 0 asks for the
  *            count and returns PONDER_OK.
- *   Threads  different objects may be used by different threads at once. Runtimes, models, tokenizers and templates are
- *            immutable: any thread, any time. A session is used by one thread at a time, except ponder_session_cancel; a
+ *   Threads  different objects may be used by different threads at once. Runtimes, models, tokenizers, templates and
+ *            adapters are immutable: any thread, any time. A session is used by one thread at a time, except ponder_session_cancel; a
  *            second call at the same time, also from within a callback, is PONDER_E_STATE.
  *   Calls    back into the host run on the calling thread, return 0 to go on and anything else to stop (the call then
  *   back     returns PONDER_E_CANCELLED), and may call no function on the session but ponder_session_cancel. Only the log,
@@ -859,7 +859,7 @@ PONDER_API ponder_status PONDER_CALL ponder_session_save_file(const ponder_sessi
  * Takes over a saved state; everything is checked before anything is changed.
  * PONDER_E_BAD_FILE      damaged or cut off
  * PONDER_E_UNSUPPORTED   of another version
- * PONDER_E_INVALID_ARGUMENT of another model or kv_type
+ * PONDER_E_INVALID_ARGUMENT of another model, kv_type or adapters
  * PONDER_E_CONTEXT_FULL  more tokens than context_length
  */
 PONDER_API ponder_status PONDER_CALL ponder_session_restore(ponder_session* session, const void* state,
@@ -911,6 +911,66 @@ typedef struct ponder_session_stats {
 PONDER_API ponder_status PONDER_CALL ponder_session_get_stats(const ponder_session* session,
                                                               ponder_session_stats* out_stats,
                                                               ponder_error* err) PONDER_NOEXCEPT;
+
+/* ---- LoRA adapters ----------------------------------------------------------------------------------------------- */
+
+typedef struct ponder_adapter ponder_adapter; /* immutable: any thread, any number of sessions */
+
+/**
+ * A LoRA adapter as PEFT saves it: a folder with adapter_config.json (r, lora_alpha, use_rslora, rank_pattern, alpha_pattern)
+ * and adapter_model.safetensors (F32, F16 or BF16, mapped and not copied), for the attention projections, dense, shared and
+ * routed experts' gate, up and down projections, and lm_head of this model. The model may have its weights in any type, GGUF
+ * included: they stay as they are, and what the adapter adds to each product is computed in f32.
+ *
+ * Returns  PONDER_OK, or
+ *          PONDER_E_NOT_FOUND    a file is missing
+ *          PONDER_E_BAD_FILE     a file is broken; a tensor belongs to no weight of the model or has another shape, by name
+ *          PONDER_E_UNSUPPORTED  another kind of adapter (DoRA, biases, embeddings, modules_to_save, ...), by name
+ *          PONDER_E_NUMERIC      a value is NaN or infinite
+ */
+PONDER_API ponder_status PONDER_CALL ponder_adapter_load(ponder_runtime* runtime, ponder_model* model, const char* path,
+                                                         ponder_adapter** out_adapter, ponder_error* err) PONDER_NOEXCEPT;
+/** As ponder_adapter_load, from n_files files in memory, which must outlive the adapter and its sessions. */
+PONDER_API ponder_status PONDER_CALL ponder_adapter_load_memory(ponder_runtime* runtime, ponder_model* model,
+                                                                const ponder_memory_file* files, size_t n_files,
+                                                                ponder_adapter** out_adapter,
+                                                                ponder_error* err) PONDER_NOEXCEPT;
+/** Sessions that use it keep it. */
+PONDER_API void PONDER_CALL ponder_adapter_free(ponder_adapter* adapter) PONDER_NOEXCEPT;
+
+typedef struct ponder_adapter_info {
+  uint32_t struct_size;
+  int32_t max_rank;
+  int64_t n_weights;    /* that it adds to */
+  int64_t n_parameters;
+  uint64_t fingerprint;
+} ponder_adapter_info;
+
+/** Fills *out_info; set out_info->struct_size first. */
+PONDER_API ponder_status PONDER_CALL ponder_adapter_get_info(const ponder_adapter* adapter,
+                                                             ponder_adapter_info* out_info,
+                                                             ponder_error* err) PONDER_NOEXCEPT;
+
+typedef struct ponder_adapter_use {
+  ponder_adapter* adapter;
+  float scale;    /* multiplies what the adapter adds: 1 as it was trained, 0 as if it were not there */
+  uint32_t flags; /* none yet */
+} ponder_adapter_use;
+
+/**
+ * The adapters of a session from here on, all at once, in place of those before; none: the model itself, bit for bit.
+ *
+ * Between any two calls, also in the middle of a reply. The tokens stay; what was computed of them with other adapters is
+ * forgotten, and the next call that needs it computes them anew (so a swap costs the prefill of the conversation; with
+ * PONDER_SESSION_DEFER_PREFILL and ponder_session_step in slices, too). The same adapters and scales again change nothing.
+ * Forks have the adapters of their parent. A saved session can be restored with the same adapters only, else
+ * PONDER_E_INVALID_ARGUMENT.
+ *
+ * adapters  [n_adapters] of the session's model, each once, else PONDER_E_INVALID_ARGUMENT.
+ */
+PONDER_API ponder_status PONDER_CALL ponder_session_set_adapters(ponder_session* session,
+                                                                 const ponder_adapter_use* adapters, size_t n_adapters,
+                                                                 ponder_error* err) PONDER_NOEXCEPT;
 
 /* ---- Batch: many sessions, computed together ---------------------------------------------------------------------- */
 

@@ -355,6 +355,28 @@ struct Reply {
   std::optional<Error> error;     // set when finish is PONDER_FINISH_ERROR
 };
 
+// A LoRA adapter; see ponder_adapter_load. Cheap to copy.
+class Adapter {
+ public:
+  ponder_adapter_info info() const {
+    ponder_adapter_info info{};
+    info.struct_size = sizeof info;
+    (void)ponder_adapter_get_info(get(), &info, nullptr);
+    return info;
+  }
+  ponder_adapter* get() const { return handle_.get(); }
+
+ private:
+  friend class Model;
+  explicit Adapter(ponder_adapter* handle) : handle_(handle, ponder_adapter_free) {}
+  std::shared_ptr<ponder_adapter> handle_;
+};
+
+struct AdapterUse {
+  Adapter adapter;
+  float scale = 1;
+};
+
 class Session {
  public:
   // (tokens done, tokens in all); false cancels.
@@ -412,6 +434,17 @@ class Session {
     Result<Done> done = run([&](ponder_error* err) { return ponder_session_set_params(get(), &p, err); });
     if (done) sampler_ = std::move(sampler);
     return done;
+  }
+
+  // All adapters at once; none: the model itself. What other adapters computed is computed anew.
+  Result<Done> set_adapters(std::span<const AdapterUse> adapters) {
+    std::vector<ponder_adapter_use> uses;
+    for (const AdapterUse& use : adapters) uses.push_back({use.adapter.get(), use.scale, 0});
+    return run([&](ponder_error* err) { return ponder_session_set_adapters(get(), uses.data(), uses.size(), err); });
+  }
+  Result<Done> set_adapter(const Adapter& adapter, float scale = 1) {
+    const AdapterUse use{adapter, scale};
+    return set_adapters({&use, 1});
   }
 
   // The next token, or nullopt at the end of the reply.
@@ -874,6 +907,22 @@ class Model {
     call.status = ponder_session_create(runtime_.get(), get(), &p, &handle, &call.err);
     if (call.failed()) return call.error();
     return Session(handle);
+  }
+  // A folder as PEFT saves it.
+  Result<Adapter> adapter(const std::string& path) const {
+    ponder_adapter* handle = nullptr;
+    detail::Call call;
+    call.status = ponder_adapter_load(runtime_.get(), get(), path.c_str(), &handle, &call.err);
+    if (call.failed()) return call.error();
+    return Adapter(handle);
+  }
+  // The memory must outlive the adapter and its sessions.
+  Result<Adapter> adapter_memory(std::span<const ponder_memory_file> files) const {
+    ponder_adapter* handle = nullptr;
+    detail::Call call;
+    call.status = ponder_adapter_load_memory(runtime_.get(), get(), files.data(), files.size(), &handle, &call.err);
+    if (call.failed()) return call.error();
+    return Adapter(handle);
   }
   // token_budget: of one step; 0: the default.
   Result<Batch> batch(std::int32_t token_budget = 0, int n_threads = 0) const {

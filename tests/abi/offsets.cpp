@@ -49,6 +49,18 @@ FIELD(ponder_session_params, prefill_chunk, 20);
 FIELD(ponder_session_params, compute, 24);
 FIELD(ponder_session_params, kv_type, 28);
 
+SIZE(ponder_adapter_info, 32);
+FIELD(ponder_adapter_info, struct_size, 0);
+FIELD(ponder_adapter_info, max_rank, 4);
+FIELD(ponder_adapter_info, n_weights, 8);
+FIELD(ponder_adapter_info, n_parameters, 16);
+FIELD(ponder_adapter_info, fingerprint, 24);
+
+SIZE(ponder_adapter_use, 16);
+FIELD(ponder_adapter_use, adapter, 0);
+FIELD(ponder_adapter_use, scale, 8);
+FIELD(ponder_adapter_use, flags, 12);
+
 SIZE(ponder_batch_params, 16);
 FIELD(ponder_batch_params, struct_size, 0);
 FIELD(ponder_batch_params, flags, 4);

@@ -3,10 +3,12 @@
 // their types.
 #include <algorithm>
 #include <climits>
+#include <cmath>
 #include <cstring>
+#include <optional>
 #include <type_traits>
 
-#include "tests/capi/capi_fixture.h"
+#include "tests/capi/adapter_files.h"
 
 using namespace capi_test;
 
@@ -32,6 +34,14 @@ class Caller {
     ponder_batch* batch = nullptr;
     REQUIRE(ponder_batch_create(tiny_.runtime.get(), tiny_.model.get(), nullptr, &batch, &err) == PONDER_OK);
     batch_.reset(batch);
+    ponder_model_info info{};
+    info.struct_size = sizeof info;
+    REQUIRE(ponder_model_get_info(tiny_.model.get(), &info, &err) == PONDER_OK);
+    adapter_files_.emplace(info, 65);
+    const auto files = adapter_files_->list();
+    ponder_adapter* adapter = nullptr;
+    REQUIRE(ponder_adapter_load_memory(tiny_.runtime.get(), tiny_.model.get(), files.data(), files.size(), &adapter, &err) == PONDER_OK);
+    adapter_.reset(adapter);
     for (std::size_t i = 0; i < kRoom; ++i) {
       text_[i] = "[{\"role\":\"user\",\"content\":\"12+30\"}]\xff\0\xc3\x28<think>0123456789012345678901234567890"[i];
       ids_[i] = static_cast<std::int32_t>(48 + i % 10);
@@ -67,6 +77,7 @@ class Caller {
     ponder_template* chat = nullptr;
     ponder_session* session = nullptr;
     ponder_batch* batch = nullptr;
+    ponder_adapter* adapter = nullptr;
     ponder_buffer* buffer = nullptr;
   };
 
@@ -81,7 +92,7 @@ class Caller {
     if (null) CHECK(status == PONDER_E_INVALID_ARGUMENT);
     n_good += status >= 0;
     if (status < 0)
-      CHECK((!slots_.runtime && !slots_.model && !slots_.tokenizer && !slots_.chat && !slots_.session && !slots_.batch && !slots_.buffer));
+      CHECK((!slots_.runtime && !slots_.model && !slots_.tokenizer && !slots_.chat && !slots_.session && !slots_.batch && !slots_.adapter && !slots_.buffer));
   }
   void release() {
     ponder_runtime_free(slots_.runtime);
@@ -90,6 +101,7 @@ class Caller {
     ponder_template_free(slots_.chat);
     ponder_session_free(slots_.session);
     ponder_batch_free(slots_.batch);
+    ponder_adapter_free(slots_.adapter);
     ponder_buffer_free(slots_.buffer);
   }
 
@@ -142,6 +154,12 @@ class Caller {
     else if constexpr (std::is_same_v<T, ponder_session**>) return maybe(&slots_.session);
     else if constexpr (std::is_same_v<T, ponder_batch*>) return maybe(batch_.get());
     else if constexpr (std::is_same_v<T, ponder_batch**>) return maybe(&slots_.batch);
+    else if constexpr (std::is_same_v<T, const ponder_adapter*>) return maybe(adapter_.get());
+    else if constexpr (std::is_same_v<T, ponder_adapter**>) return maybe(&slots_.adapter);
+    else if constexpr (std::is_same_v<T, const ponder_adapter_use*>) {
+      for (auto& use : uses_) use = {maybe(adapter_.get()), one_of<float>({0, 1, -2, NAN}), one_of<std::uint32_t>({0, 0, 0, 7})};
+      return maybe(static_cast<const ponder_adapter_use*>(uses_));
+    }
     else if constexpr (std::is_same_v<T, ponder_buffer**>) return maybe(&slots_.buffer);
     else if constexpr (std::is_same_v<T, ponder_session* const*>) {
       for (auto& session : list_) session = maybe(session_.get());
@@ -185,6 +203,8 @@ class Caller {
   Tokenizer tokenizer_;
   Template template_;
   std::unique_ptr<ponder_batch, Deleter<ponder_batch, ponder_batch_free>> batch_;
+  std::optional<AdapterFiles> adapter_files_;  // outlive the adapter
+  std::unique_ptr<ponder_adapter, Deleter<ponder_adapter, ponder_adapter_free>> adapter_;
   std::uint32_t state_;
   ponder_error err_;
   bool asked_ = false;
@@ -201,6 +221,7 @@ class Caller {
   ponder_token_event events_[kRoom] = {};
   ponder_batch_event batch_events_[kRoom] = {};
   ponder_text texts_[kRoom] = {};
+  ponder_adapter_use uses_[kRoom] = {};
   std::size_t lengths_[kRoom] = {};
   alignas(16) unsigned char bytes_[4112] = {};
 
@@ -227,6 +248,8 @@ class Caller {
     F(ponder_session_get_stats), F(ponder_session_evaluate), F(ponder_session_embed_texts), F(ponder_session_embed_ids);
     F(ponder_batch_create), F(ponder_batch_free), F(ponder_batch_add), F(ponder_batch_set_priority), F(ponder_batch_set_paused);
     F(ponder_batch_next), F(ponder_batch_step), F(ponder_batch_remove);
+    F(ponder_adapter_load), F(ponder_adapter_load_memory), F(ponder_adapter_free), F(ponder_adapter_get_info);
+    F(ponder_session_set_adapters);
   }
   std::string answer() {
     prompt(session_.get());

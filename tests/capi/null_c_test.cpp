@@ -27,6 +27,7 @@ TEST_CASE("NULL arguments are refused by name") {
   ponder_session* out_s;
   ponder_buffer* out_b;
   ponder_batch* out_bt;
+  ponder_adapter* out_ad;
   ponder_batch* bt = nullptr;
   REQUIRE(ponder_batch_create(rt, md, nullptr, &bt, &err) == PONDER_OK);
   const std::unique_ptr<ponder_batch, Deleter<ponder_batch, ponder_batch_free>> batch_owner(bt);
@@ -187,6 +188,17 @@ TEST_CASE("NULL arguments are refused by name") {
       {"out_count", [&] { return ponder_batch_next(bt, nullptr, 0, nullptr, &err); }},
       {"out_events", [&] { return ponder_batch_next(bt, nullptr, 1, &n, &err); }},
       {"batch", [&] { return ponder_batch_step(nullptr, 0, nullptr, 0, &n, &err); }},
+      {"runtime", [&] { return ponder_adapter_load(nullptr, md, "x", &out_ad, &err); }},
+      {"model", [&] { return ponder_adapter_load(rt, nullptr, "x", &out_ad, &err); }},
+      {"path", [&] { return ponder_adapter_load(rt, md, nullptr, &out_ad, &err); }},
+      {"out_adapter", [&] { return ponder_adapter_load(rt, md, "x", nullptr, &err); }},
+      {"runtime", [&] { return ponder_adapter_load_memory(nullptr, md, nullptr, 0, &out_ad, &err); }},
+      {"model", [&] { return ponder_adapter_load_memory(rt, nullptr, nullptr, 0, &out_ad, &err); }},
+      {"files", [&] { return ponder_adapter_load_memory(rt, md, nullptr, 1, &out_ad, &err); }},
+      {"out_adapter", [&] { return ponder_adapter_load_memory(rt, md, nullptr, 0, nullptr, &err); }},
+      {"adapter", [&] { return ponder_adapter_get_info(nullptr, nullptr, &err); }},
+      {"session", [&] { return ponder_session_set_adapters(nullptr, nullptr, 0, &err); }},
+      {"adapters", [&] { return ponder_session_set_adapters(s, nullptr, 1, &err); }},
       {"session", [&] { return ponder_session_get_stats(nullptr, &stats, &err); }},
       {"out_stats", [&] { return ponder_session_get_stats(s, nullptr, &err); }},
       {"session", [&] { return ponder_session_evaluate(nullptr, &id, 1, nullptr, 0, on_tensor, nullptr, &err); }},
@@ -204,12 +216,13 @@ TEST_CASE("NULL arguments are refused by name") {
     out_s = reinterpret_cast<ponder_session*>(8);
     out_b = reinterpret_cast<ponder_buffer*>(8);
     out_bt = reinterpret_cast<ponder_batch*>(8);
+    out_ad = reinterpret_cast<ponder_adapter*>(8);
     const ponder_status status = calls[i].call();
     CHECK(status == PONDER_E_INVALID_ARGUMENT);
     CHECK(err.code == PONDER_E_INVALID_ARGUMENT);
     CHECK_MESSAGE(std::string_view(err.message).substr(0, std::string_view(name).size()) == name, err.message);
     // At most one of them was given, and that one is NULL now.
-    const void* outs[] = {out_rt, out_md, out_tk, out_tm, out_s, out_b, out_bt};
+    const void* outs[] = {out_rt, out_md, out_tk, out_tm, out_s, out_b, out_bt, out_ad};
     for (const void* out : outs) CHECK((out == nullptr || out == reinterpret_cast<void*>(8)));
   }
   CHECK(generate(s).answer == "\\boxed{432}");  // none of it touched the session

@@ -3,7 +3,7 @@
 #include <cstring>
 #include <functional>
 
-#include "tests/capi/capi_fixture.h"
+#include "tests/capi/adapter_files.h"
 
 using namespace capi_test;
 
@@ -157,6 +157,17 @@ TEST_CASE("callers with older and newer structs are served, and no byte behind t
   output<ponder_session_stats>("ponder_session_stats", [&](Caller& c, ponder_error& err) {
     return ponder_session_get_stats(session, c.as<ponder_session_stats>(), &err);
   });
+  ponder_model_info info{};
+  info.struct_size = sizeof info;
+  REQUIRE(ponder_model_get_info(tiny.model.get(), &info, nullptr) == PONDER_OK);
+  const AdapterFiles files(info, 65);
+  const auto list = files.list();
+  ponder_adapter* adapter = nullptr;
+  REQUIRE(ponder_adapter_load_memory(tiny.runtime.get(), tiny.model.get(), list.data(), list.size(), &adapter, nullptr) == PONDER_OK);
+  output<ponder_adapter_info>("ponder_adapter_info", [&](Caller& c, ponder_error& err) {
+    return ponder_adapter_get_info(adapter, c.as<ponder_adapter_info>(), &err);
+  });
+  ponder_adapter_free(adapter);
   ponder_batch* batch = nullptr;
   REQUIRE(ponder_batch_create(tiny.runtime.get(), tiny.model.get(), nullptr, &batch, nullptr) == PONDER_OK);
   const std::unique_ptr<ponder_batch, Deleter<ponder_batch, ponder_batch_free>> batch_owner(batch);

@@ -5,7 +5,7 @@
 #include <functional>
 #include <new>
 
-#include "tests/capi/capi_fixture.h"
+#include "tests/capi/adapter_files.h"
 #include "tests/lib/io/temporary_folder.h"
 
 namespace {
@@ -207,6 +207,50 @@ TEST_CASE("out of memory: calls on a session leave it usable") {
           return ponder_session_prompt_chat(session.get(), messages.data(), messages.size(), nullptr, 0, 0, nullptr, nullptr, &err);
         }) > 5);
   CHECK(generate(session.get()).answer == "\\boxed{432}");
+}
+
+TEST_CASE("out of memory: embeddings, adapters and batches leave the session usable") {
+  const Tiny tiny;
+  ponder_session_params params = ponder_session_params_default();
+  params.flags = PONDER_SESSION_DEFER_PREFILL;
+  const Session session = tiny.session(params);
+  ponder_error none;
+  const ponder_text text{"What is 3+4?", 12};
+  std::vector<float> vector(1024);
+  std::size_t count = 0;
+  CHECK(fail_each(1, [&](ponder_error& err) {
+          return ponder_session_embed_texts(session.get(), &text, 1, 0, 0, vector.data(), vector.size(), &count, &err);
+        }) > 5);
+  ponder_model_info info{};
+  info.struct_size = sizeof info;
+  REQUIRE(ponder_model_get_info(tiny.model.get(), &info, &none) == PONDER_OK);
+  const AdapterFiles files(info, 65);
+  const auto list = files.list();
+  ponder_adapter* adapter = nullptr;
+  CHECK(fail_each(1, [&](ponder_error& err) {
+          return ponder_adapter_load_memory(tiny.runtime.get(), tiny.model.get(), list.data(), list.size(), &adapter, &err);
+        }) > 20);
+  const ponder_adapter_use use{adapter, 1, 0};
+  CHECK(fail_each(1, [&](ponder_error& err) { return ponder_session_set_adapters(session.get(), &use, 1, &err); }) > 3);
+  ponder_adapter_free(adapter);
+  REQUIRE(ponder_session_set_adapters(session.get(), nullptr, 0, &none) == PONDER_OK);
+  ponder_batch* batch = nullptr;
+  CHECK(fail_each(1, [&](ponder_error& err) {
+          return ponder_batch_create(tiny.runtime.get(), tiny.model.get(), nullptr, &batch, &err);
+        }) > 2);
+  CHECK(fail_each(1, [&](ponder_error& err) { return ponder_batch_add(batch, session.get(), 0, &err); }) > 3);
+  prompt(session.get());
+  std::vector<std::int32_t> ids;
+  ponder_batch_event event{};
+  event.struct_size = sizeof event;
+  for (ponder_status status = PONDER_OK; status != PONDER_END;) {
+    (void)fail_each(1, [&](ponder_error& err) { return status = ponder_batch_next(batch, &event, 1, &count, &err); });
+    if (status == PONDER_OK && count == 1 && event.token) ids.push_back(event.token->id);
+  }
+  ponder_batch_free(batch);
+  const Session alone = tiny.session();
+  prompt(alone.get());
+  CHECK(ids == generate(alone.get()).ids);
 }
 
 TEST_CASE("a failure that is told while memory is out is told all the same") {

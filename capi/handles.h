@@ -16,10 +16,7 @@
 
 namespace ponder::capi {
 
-// A session keeps it alive as its core::Runtime.
-struct Runtime : core::Runtime {
-  core::Log log;
-};
+using Runtime = core::Runtime;
 
 // For work on all of its threads that belongs to no session.
 inline core::Context context_of(const Runtime& runtime) {

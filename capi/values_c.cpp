@@ -23,6 +23,14 @@ Status to_core(const ponder_session_params* params, core::SessionParams& out) {
   out.prefill_chunk = static_cast<std::size_t>(p.prefill_chunk);
   out.n_threads = p.n_threads;
   out.defer_prefill = (p.flags & PONDER_SESSION_DEFER_PREFILL) != 0;
+  if (p.prompt_cache_bytes < 0)
+    return fail(Code::invalid_argument, "prompt_cache_bytes: {}, want 0 or more", p.prompt_cache_bytes);
+  if (p.prompt_cache_min_tokens < 0)
+    return fail(Code::invalid_argument, "prompt_cache_min_tokens: {}, want 0 or more", p.prompt_cache_min_tokens);
+  PONDER_TRY(check_flags("ponder_session_params.reserved", p.reserved, 0));
+  if (p.prompt_cache) out.prompt_cache.folder = to_path(p.prompt_cache);
+  out.prompt_cache.max_bytes = static_cast<std::uint64_t>(p.prompt_cache_bytes);
+  out.prompt_cache.min_tokens = static_cast<std::size_t>(p.prompt_cache_min_tokens);
   switch (p.compute) {
     case PONDER_COMPUTE_DEFAULT:
     case PONDER_COMPUTE_FAST: out.compute = core::Compute::fast; break;

@@ -1,4 +1,5 @@
 #include <atomic>
+#include <charconv>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -32,7 +33,28 @@ struct Options {
   std::int64_t think_budget = -1;
   std::vector<std::string> stop;
   std::vector<std::string> logit_bias;
+  std::vector<std::string> adapters;  // FOLDER or FOLDER:SCALE
+  std::string prompt_cache;
+  std::int64_t prompt_cache_mib = 0;
+  int prompt_cache_min_tokens = 0;
 };
+
+// "FOLDER:0.5"; without a number behind the last colon all of it is the folder, and the scale 1.
+void set_adapters(const ponder::Model& model, ponder::Session& session, const std::vector<std::string>& given) {
+  std::vector<ponder::AdapterUse> uses;
+  for (const std::string& text : given) {
+    std::string folder = text;
+    float scale = 1;
+    if (const std::size_t colon = text.rfind(':'); colon != text.npos) {
+      const char* const end = text.data() + text.size();
+      const auto [rest, bad] = std::from_chars(text.data() + colon + 1, end, scale);
+      if (bad == std::errc() && rest == end) folder.resize(colon);
+      else scale = 1;
+    }
+    uses.push_back({unwrap(model.adapter(folder)), scale});
+  }
+  unwrap(session.set_adapters(uses));
+}
 
 // Ctrl-C stops the answer that is being generated, not the program. cancel() is one atomic store: safe in a handler.
 std::atomic<ponder_session*> generating{nullptr};
@@ -236,7 +258,13 @@ void run(const Options& o) {
   model_options.quiet = o.json;
   const ponder::Model model = load_model(model_options);
   const double load_ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-  ponder::Session session = unwrap(model.session({.context_length = o.context, .compute = parse_compute(o.compute), .kv_type = o.kv_type}));
+  ponder::Session session = unwrap(model.session({.context_length = o.context,
+                                                  .compute = parse_compute(o.compute),
+                                                  .kv_type = o.kv_type,
+                                                  .prompt_cache = o.prompt_cache,
+                                                  .prompt_cache_bytes = o.prompt_cache_mib << 20,
+                                                  .prompt_cache_min_tokens = o.prompt_cache_min_tokens}));
+  set_adapters(model, session, o.adapters);
   const ponder_generate_params params = sampling_of(model, o);
   set_options(session, o, params, params.seed);
 
@@ -296,6 +324,14 @@ void add_run(CLI::App& app) {
   command->add_option("-c,--context", o->context, "Context length in tokens (default: the model's, at most 4096)");
   command->add_option("--compute", o->compute, "exact or fast")->check(CLI::IsMember({"exact", "fast"}));
   add_kv_option(*command, o->kv_type);
+  command->add_option("--adapter", o->adapters, "LoRA adapter (a folder as PEFT saves it), FOLDER or FOLDER:SCALE; may be repeated")
+      ->expected(1)
+      ->take_all();
+  command->add_option("--prompt-cache", o->prompt_cache, "Folder of computed prompts, for this and later runs");
+  command->add_option("--prompt-cache-mib", o->prompt_cache_mib, "Most MiB of files in it (default 4096)")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40));
+  command->add_option("--prompt-cache-min-tokens", o->prompt_cache_min_tokens, "Tokens computed for a prompt to be kept (default 256)")
+      ->check(CLI::NonNegativeNumber);
   command->add_option("-n,--max-new-tokens", o->max_new_tokens, "Longest reply in tokens; 0: until the context is full")
       ->check(CLI::NonNegativeNumber);
   command->add_option("--think-budget", o->think_budget, "Most thinking tokens, then the answer begins; -1: no limit")

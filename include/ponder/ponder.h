@@ -20,8 +20,8 @@
  *            capacity the call returns PONDER_E_BUFFER_TOO_SMALL and writes nothing. NULL with capacity 0 asks for the
  *            count and returns PONDER_OK.
  *   Threads  different objects may be used by different threads at once. Runtimes, models, tokenizers, templates and
- *            adapters are immutable: any thread, any time. A session is used by one thread at a time, except ponder_session_cancel; a
- *            second call at the same time, also from within a callback, is PONDER_E_STATE.
+ *            adapters are immutable: any thread, any time. A session is used by one thread at a time, except
+ *            ponder_session_cancel; a second call at the same time, also from within a callback, is PONDER_E_STATE.
  *   Calls    back into the host run on the calling thread, return 0 to go on and anything else to stop (the call then
  *   back     returns PONDER_E_CANCELLED), and may call no function on the session but ponder_session_cancel. Only the log,
  *            thread, executor and allocator functions may run on other threads. None should throw: an exception that
@@ -257,6 +257,15 @@ typedef struct ponder_session_params {
   int32_t prefill_chunk;   /* tokens per forward pass; 0: 256 */
   ponder_compute compute;
   ponder_kv_type kv_type;
+  const char* prompt_cache;        /* a folder, made when it is needed; NULL or empty: none. Computed prompts are kept there and
+                                      found again by any session with the same model, adapters, compute and kv_type, in this
+                                      and other processes, by the longest prefix that they share. Files that are broken or of
+                                      something else are not used; a folder that cannot be written to is a warning in the log.
+                                      The call that prompts looks there, the call that completes the prompt stores it, also
+                                      ponder_session_step and ponder_batch_step */
+  int64_t prompt_cache_bytes;      /* of all files in it: the least recently used are removed; 0: 4 GiB */
+  int32_t prompt_cache_min_tokens; /* computed for a prompt that is to be stored; 0: 256 */
+  uint32_t reserved;               /* 0 */
 } ponder_session_params;
 
 static inline ponder_session_params ponder_session_params_default(void) {
@@ -917,10 +926,11 @@ PONDER_API ponder_status PONDER_CALL ponder_session_get_stats(const ponder_sessi
 typedef struct ponder_adapter ponder_adapter; /* immutable: any thread, any number of sessions */
 
 /**
- * A LoRA adapter as PEFT saves it: a folder with adapter_config.json (r, lora_alpha, use_rslora, rank_pattern, alpha_pattern)
- * and adapter_model.safetensors (F32, F16 or BF16, mapped and not copied), for the attention projections, dense, shared and
- * routed experts' gate, up and down projections, and lm_head of this model. The model may have its weights in any type, GGUF
- * included: they stay as they are, and what the adapter adds to each product is computed in f32.
+ * A LoRA adapter as PEFT saves it: a folder with adapter_config.json (r, lora_alpha, use_rslora, rank_pattern,
+ * alpha_pattern) and adapter_model.safetensors (F32, F16 or BF16, mapped and not copied), for the attention projections,
+ * dense, shared and routed experts' gate, up and down projections, and lm_head of this model (its MTP layer stays as it
+ * is). The model may have its weights in any type, GGUF included: they stay as they are, and what the adapter adds to each
+ * product is computed in f32.
  *
  * Returns  PONDER_OK, or
  *          PONDER_E_NOT_FOUND    a file is missing

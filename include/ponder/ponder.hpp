@@ -302,8 +302,11 @@ struct SessionOptions {
   ponder_compute compute = PONDER_COMPUTE_DEFAULT;
   ponder_kv_type kv_type = PONDER_KV_DEFAULT;
   bool defer_prefill = false;
+  std::string prompt_cache = {};  // folder of computed prompts; empty: none
+  std::int64_t prompt_cache_bytes = 0;
+  int prompt_cache_min_tokens = 0;
 
-  ponder_session_params c_params() const {
+  ponder_session_params c_params() const {  // valid as long as this
     ponder_session_params p = ponder_session_params_default();
     p.context_length = context_length;
     p.n_threads = n_threads;
@@ -311,6 +314,9 @@ struct SessionOptions {
     p.compute = compute;
     p.kv_type = kv_type;
     if (defer_prefill) p.flags |= PONDER_SESSION_DEFER_PREFILL;
+    if (!prompt_cache.empty()) p.prompt_cache = prompt_cache.c_str();
+    p.prompt_cache_bytes = prompt_cache_bytes;
+    p.prompt_cache_min_tokens = prompt_cache_min_tokens;
     return p;
   }
 };

@@ -82,6 +82,7 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Runtime> 
   const GenerationConfig& generation = st.model->generation_config();
   st.end_ids = generation.eos_token_ids.empty() ? config.eos_token_ids : generation.eos_token_ids;
   if (tokenizer && tokenizer->eos()) st.end_ids.push_back(*tokenizer->eos());
+  if (!st.params.prompt_cache.folder.empty()) st.prompt_cache.emplace(st.params.prompt_cache, &st.runtime->log);
   st.tokens.reserve(st.params.context_length);
   st.infos.reserve(st.params.context_length);
   st.logits.resize(vocab_size);

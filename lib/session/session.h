@@ -12,11 +12,13 @@
 #include <string_view>
 #include <vector>
 
+#include "lib/base/log.h"
 #include "lib/base/status.h"
 #include "lib/model/adapter.h"
 #include "lib/model/forward.h"
 #include "lib/model/model.h"
 #include "lib/ops/context.h"
+#include "lib/session/prompt_cache.h"
 #include "lib/session/reasoning.h"
 #include "lib/session/sampler.h"
 #include "lib/text/chat_template.h"
@@ -32,6 +34,7 @@ struct SessionParams {
   DType kv_type = DType::f32;       // f32, f16, bf16, q8_0; f8_e4m3 (latent caches): see KvFormat
   int n_threads = 0;                // 0: all of the runtime's pool
   bool defer_prefill = false;       // prompts only set the tokens; next() and step() compute them
+  PromptCacheParams prompt_cache = {};
 };
 
 struct GenerateParams {
@@ -79,6 +82,7 @@ struct Runtime {
   std::shared_ptr<ThreadPool> pool;
   std::shared_ptr<const ops::Onednn> onednn;  // may be null
   std::shared_ptr<Memory> memory;             // may be null
+  Log log;
 };
 
 // Bytes that a session will reserve, beside the model's weights.

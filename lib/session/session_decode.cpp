@@ -48,7 +48,7 @@ Status Session::State::compute(Clock::time_point deadline, const Progress& progr
     if (n_pending() == 0) {
       const float* row = forward->logits().row(0);
       std::copy(row, row + logits.size(), logits.begin());
-      logits_valid = true;
+      computed();
     }
     if (progress && !progress(kv.n_tokens(), tokens.size())) return done(Status(Code::cancelled, "cancelled by progress"));
     if (n_pending() > 0 && Clock::now() >= deadline) return done(Status(Code::pending, {}));

@@ -70,6 +70,7 @@ Status Session::State::set_tokens(std::span<const TokenId> ids, std::size_t n_ke
   cut(n_keep);
   tokens.insert(tokens.end(), ids.begin(), ids.end());
   infos.resize(tokens.size());
+  if (prompt_cache) prompt_cache->restore(cache_key(), tokens, kv);
   reset_reply();
   stats.reused_tokens = static_cast<std::int64_t>(kv.n_tokens());
   if (params.defer_prefill) return {};

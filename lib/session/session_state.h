@@ -4,6 +4,9 @@
 // logits are needed. `logits` belong to the last token when logits_valid, and then nothing is pending.
 #pragma once
 
+#include <algorithm>
+
+#include "lib/model/loader.h"
 #include "lib/session/session.h"
 #include "lib/session/shared_pass.h"
 #include "lib/session/stop.h"
@@ -24,6 +27,7 @@ struct Session::State {
   std::atomic<bool> cancel{false};
   Context ctx;
   KvCache kv;
+  std::optional<PromptCache> prompt_cache;
   std::optional<Forward> forward;
   SharedPass shared_pass;  // of a batched step that this session leads
   Sampler sampler;
@@ -66,6 +70,23 @@ struct Session::State {
   }
   // Of the model and its adapters: what cached rows are bound to.
   std::uint64_t fingerprint() const { return model->fingerprint() ^ (adapters ? adapters->fingerprint() : 0); }
+  // Key of its rows in the prompt cache.
+  std::uint64_t cache_key() const {
+    Fingerprint key;
+    key.add(fingerprint());
+    key.add(static_cast<std::uint64_t>(params.compute));
+    key.add(static_cast<std::uint64_t>(kv.layout().type));
+    key.add(static_cast<std::uint64_t>(kv.layout().n_layers));
+    key.add(static_cast<std::uint64_t>(kv.layout().row_elements));
+    return key.value();
+  }
+  // The logits of the last token are there; a prompt that is complete now goes to the prompt cache.
+  void computed() {
+    logits_valid = true;
+    if (!prompt_cache || infos.back().generated) return;
+    const std::size_t reused = std::min(tokens.size(), static_cast<std::size_t>(stats.reused_tokens));  // fewer after a rewind
+    prompt_cache->store(cache_key(), tokens, tokens.size() - reused, kv);
+  }
   // Room for the adapters first: nothing has changed when it fails.
   Status attach(std::shared_ptr<const AdapterSet> set) {
     PONDER_TRY(forward->set_low_ranks(set ? &set->low_ranks() : nullptr));

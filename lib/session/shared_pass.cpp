@@ -59,7 +59,7 @@ Status SharedPass::advance(Forward::Clock::time_point deadline) {
     if (!status.ok() || member->n_pending() > 0) continue;
     const float* row = forward_->logits().row(logits_row++);
     std::copy(row, row + member->logits.size(), member->logits.begin());
-    member->logits_valid = true;
+    member->computed();
   }
   if (status.code() != Code::pending) forward_ = nullptr;
   return status;

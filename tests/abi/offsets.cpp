@@ -40,7 +40,7 @@ FIELD(ponder_memory_info, weight_bytes, 32);
 FIELD(ponder_memory_info, kv_bytes, 40);
 FIELD(ponder_memory_info, scratch_bytes, 48);
 
-SIZE(ponder_session_params, 32);
+SIZE(ponder_session_params, 56);
 FIELD(ponder_session_params, struct_size, 0);
 FIELD(ponder_session_params, flags, 4);
 FIELD(ponder_session_params, context_length, 8);
@@ -48,6 +48,10 @@ FIELD(ponder_session_params, n_threads, 16);
 FIELD(ponder_session_params, prefill_chunk, 20);
 FIELD(ponder_session_params, compute, 24);
 FIELD(ponder_session_params, kv_type, 28);
+FIELD(ponder_session_params, prompt_cache, 32);
+FIELD(ponder_session_params, prompt_cache_bytes, 40);
+FIELD(ponder_session_params, prompt_cache_min_tokens, 48);
+FIELD(ponder_session_params, reserved, 52);
 
 SIZE(ponder_adapter_info, 32);
 FIELD(ponder_adapter_info, struct_size, 0);

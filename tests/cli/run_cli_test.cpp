@@ -154,3 +154,17 @@ TEST_CASE("run: mistakes give a line on standard error and, with --json, an obje
   CHECK(run_program({"run", "--model", kModels + "v3-tiny", "-p", "x", "--json"}).json()["error"].get<std::string>().find(
             "tokenizer") != std::string::npos);
 }
+
+TEST_CASE("run --prompt-cache: the second run reuses the prompt; --adapter: a folder that is none is named") {
+  const Folder folder;
+  const std::vector<std::string> options{"run", "-p", "What is 347+85?", "--json", "--compute", "exact", "--prompt-cache",
+                                         folder.file("cache"), "--prompt-cache-min-tokens", "4"};
+  const json first = run_program(options).json(), second = run_program(options).json();
+  CHECK(first["ids"] == second["ids"]);
+  CHECK(std::filesystem::exists(folder.file("cache")));
+  CHECK(std::distance(std::filesystem::directory_iterator(folder.file("cache")), std::filesystem::directory_iterator()) == 1);
+  const Outcome outcome = run_program({"run", "-p", "x", "--adapter", folder.file("none") + ":0.5"});
+  CHECK(outcome.exit_code == 1);
+  CHECK(outcome.err.find("none") != std::string::npos);
+  CHECK(outcome.err.find(":0.5") == std::string::npos);
+}

@@ -1,0 +1,199 @@
+#include "lib/session/prompt_cache.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+#include "lib/base/format.h"
+#include "lib/io/folder.h"
+#include "lib/io/mapped_file.h"
+#include "lib/session/state_bytes.h"
+
+namespace ponder::core {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::string_view kMagic = "PNDRPRMT", kSuffix = ".ponderkv";
+constexpr std::uint32_t kVersion = 1;
+constexpr std::size_t kHeaderBytes = 40, kChecksumBytes = 8, kBlock = KvCache::kBlockTokens;
+constexpr std::uint64_t kDefaultBytes = std::uint64_t{4} << 30;
+constexpr std::size_t kDefaultMinTokens = 256;
+constexpr std::size_t kMinGain = 16;  // tokens: what all prompts begin with is no use of a file
+constexpr auto kTemporaryAge = std::chrono::hours(24);  // what a process that died has left
+
+// Now is the last use of the file.
+void touch(const fs::path& path) {
+  std::error_code ignored;
+  fs::last_write_time(path, fs::file_time_type::clock::now(), ignored);
+}
+
+void drop_file(const fs::path& path) {
+  std::error_code ignored;
+  fs::remove(path, ignored);
+}
+
+std::size_t file_bytes(std::size_t n_tokens, std::size_t token_bytes) {
+  const std::size_t n_blocks = (n_tokens + kBlock - 1) / kBlock;
+  return kHeaderBytes + n_tokens * sizeof(TokenId) + kChecksumBytes + n_tokens * token_bytes + n_blocks * kChecksumBytes;
+}
+
+std::size_t common_prefix(std::span<const TokenId> a, std::span<const TokenId> b) {
+  const std::size_t n = std::min(a.size(), b.size());
+  return static_cast<std::size_t>(std::mismatch(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(n), b.begin()).first - a.begin());
+}
+
+}  // namespace
+
+// A file whose header and tokens are sound.
+struct PromptCache::Entry {
+  fs::path path;
+  std::shared_ptr<const MappedFile> file;
+  std::vector<TokenId> ids;
+  std::size_t token_bytes = 0;
+
+  // Rows of one block, [layer][n_tokens][row bytes]; empty when the checksum is not theirs.
+  std::string_view block(std::size_t index) const {
+    const std::size_t first = file_bytes(index * kBlock, token_bytes) + (ids.size() - index * kBlock) * sizeof(TokenId);
+    const std::size_t n_bytes = std::min(kBlock, ids.size() - index * kBlock) * token_bytes;
+    const std::string_view rows = file->text().substr(first, n_bytes);
+    Reader stored(file->text().substr(first + n_bytes, kChecksumBytes));
+    return stored.number<std::uint64_t>() == checksum(rows) ? rows : std::string_view();
+  }
+};
+
+PromptCache::PromptCache(const PromptCacheParams& params, const Log* log) : params_(params), log_(log) {
+  if (params_.max_bytes == 0) params_.max_bytes = kDefaultBytes;
+  if (params_.min_tokens == 0) params_.min_tokens = kDefaultMinTokens;
+}
+
+void PromptCache::warn(const Status& status) const {
+  log_->write(LogLevel::warning, fmt::format("prompt cache: {}", status.message()));
+}
+
+std::vector<PromptCache::Entry> PromptCache::entries(std::uint64_t key, std::size_t token_bytes) const {
+  std::vector<Entry> found;
+  const std::string prefix = fmt::format("{:016x}-", key);
+  for (const std::string& name : names_in_folder(params_.folder)) {
+    if (!name.starts_with(prefix) || !name.ends_with(kSuffix)) continue;
+    Entry entry{params_.folder / name, nullptr, {}, token_bytes};
+    auto file = MappedFile::open(entry.path);
+    if (!file.ok()) continue;
+    entry.file = std::move(*file);
+    const std::string_view text = entry.file->text();
+    Reader r(text);
+    if (r.raw(kMagic.size()) != kMagic || r.number<std::uint32_t>() != kVersion || r.number<std::uint32_t>() != 0 ||
+        r.number<std::uint64_t>() != key || r.number<std::uint64_t>() != token_bytes)
+      continue;
+    const std::size_t n_tokens = r.count(sizeof(TokenId) + token_bytes);
+    if (!r.ok() || text.size() != file_bytes(n_tokens, token_bytes)) continue;
+    entry.ids.resize(n_tokens);
+    for (TokenId& id : entry.ids) id = r.number<TokenId>();
+    const std::string_view head = text.substr(0, kHeaderBytes + n_tokens * sizeof(TokenId));
+    if (r.number<std::uint64_t>() != checksum(head)) continue;
+    found.push_back(std::move(entry));
+  }
+  return found;
+}
+
+void PromptCache::restore(std::uint64_t key, std::span<const TokenId> ids, KvCache& kv) const {
+  const std::vector<Entry> stored = entries(key, kv.layout().token_bytes());
+  const Entry* best = nullptr;
+  std::size_t most = kv.n_tokens() + kMinGain - 1;
+  for (const Entry& entry : stored) {
+    const std::size_t n = std::min(common_prefix(entry.ids, ids), ids.size() - 1);
+    if (n > most) best = &entry, most = n;
+  }
+  if (!best) return;
+  touch(best->path);
+  const std::size_t row_bytes = kv.layout().row_bytes();
+  while (kv.n_tokens() < most) {
+    const std::size_t index = kv.n_tokens() / kBlock, first = kv.n_tokens() % kBlock;
+    const std::size_t n_rows = std::min(kBlock, best->ids.size() - index * kBlock);
+    const std::size_t count = std::min(n_rows, most - index * kBlock) - first;
+    const std::string_view rows = best->block(index);
+    if (rows.empty()) {
+      warn(Status(Code::bad_file, fmt::format("{}: its content is damaged, it is removed", best->file->name())));
+      return drop_file(best->path);
+    }
+    if (!kv.prepare(count).ok()) return;
+    for (std::size_t layer = 0; layer < kv.layout().n_layers; ++layer)
+      std::memcpy(kv.row(layer, kv.n_tokens()), rows.data() + (layer * n_rows + first) * row_bytes, count * row_bytes);
+    kv.commit(count);
+  }
+}
+
+// Removes the least recently used files until there is room for n_bytes more.
+void PromptCache::make_room(std::uint64_t n_bytes) const {
+  struct Use {
+    fs::file_time_type time;
+    std::uint64_t n_bytes;
+    fs::path path;
+  };
+  std::vector<Use> uses;
+  std::uint64_t total = n_bytes;
+  for (const std::string& name : names_in_folder(params_.folder)) {
+    const bool temporary = name.ends_with(".tmp") && name.find(kSuffix) != name.npos;
+    if (!temporary && !name.ends_with(kSuffix)) continue;
+    const fs::path path = params_.folder / name;
+    std::error_code error;
+    const Use use{fs::last_write_time(path, error), fs::file_size(path, error), path};
+    if (error) continue;  // gone meanwhile
+    if (temporary && fs::file_time_type::clock::now() - use.time > kTemporaryAge) drop_file(path);
+    if (temporary) continue;
+    total += use.n_bytes;
+    uses.push_back(use);
+  }
+  std::sort(uses.begin(), uses.end(), [](const Use& a, const Use& b) { return a.time < b.time; });
+  for (const Use& use : uses) {
+    if (total <= params_.max_bytes) break;
+    drop_file(use.path);
+    total -= use.n_bytes;
+  }
+}
+
+Status PromptCache::write(const fs::path& path, std::uint64_t key, std::span<const TokenId> ids, const KvCache& kv) const {
+  const auto bytes_of = [](const std::string& text) { return std::as_bytes(std::span(text)); };
+  const std::size_t row_bytes = kv.layout().row_bytes();
+  PONDER_ASSIGN(const std::unique_ptr<OutputFile> file, create_file(path));
+  std::string buffer;
+  Writer w(buffer);
+  w.raw(kMagic.data(), kMagic.size());
+  w.number(kVersion), w.number<std::uint32_t>(0), w.number(key), w.number<std::uint64_t>(kv.layout().token_bytes());
+  w.number<std::uint64_t>(ids.size());
+  for (TokenId id : ids) w.number(id);
+  w.number(checksum(buffer));
+  PONDER_TRY(file->write(bytes_of(buffer)));
+  for (std::size_t first = 0; first < ids.size(); first += kBlock) {
+    const std::size_t n_rows = std::min(kBlock, ids.size() - first);
+    buffer.clear();
+    for (std::size_t layer = 0; layer < kv.layout().n_layers; ++layer) w.raw(kv.row(layer, first), n_rows * row_bytes);
+    w.number(checksum(buffer));
+    PONDER_TRY(file->write(bytes_of(buffer)));
+  }
+  return file->commit();
+}
+
+void PromptCache::store(std::uint64_t key, std::span<const TokenId> ids, std::size_t n_computed, const KvCache& kv) const {
+  if (n_computed < params_.min_tokens || kv.n_tokens() != ids.size()) return;
+  const std::size_t token_bytes = kv.layout().token_bytes(), n_bytes = file_bytes(ids.size(), token_bytes);
+  if (n_bytes > params_.max_bytes)
+    return log_->write(LogLevel::debug, fmt::format("prompt cache: {} tokens are {} bytes, the limit is {}", ids.size(), n_bytes,
+                                                    params_.max_bytes));
+  std::vector<fs::path> prefixes;
+  for (const Entry& entry : entries(key, token_bytes)) {
+    const std::size_t n = common_prefix(entry.ids, ids);
+    if (n == ids.size()) return touch(entry.path);  // it is there, perhaps as the start of a longer one
+    if (n == entry.ids.size()) prefixes.push_back(entry.path);
+  }
+  std::error_code error;
+  fs::create_directories(params_.folder, error);
+  make_room(n_bytes);
+  const std::uint64_t hash = checksum({reinterpret_cast<const char*>(ids.data()), ids.size_bytes()});
+  if (Status status = write(params_.folder / fmt::format("{:016x}-{:016x}{}", key, hash, kSuffix), key, ids, kv); !status.ok())
+    return warn(status);
+  for (const fs::path& path : prefixes) drop_file(path);
+}
+
+}  // namespace ponder::core

@@ -3,6 +3,21 @@
 
 #include "capi/session_call.h"
 #include "lib/base/format.h"
+#include "lib/session/scheduler.h"
+
+struct ponder_batch {
+  struct Entry {
+    std::weak_ptr<ponder_session> session;
+    const ponder::core::Session* core = nullptr;  // its address, also when it is gone
+  };
+  std::shared_ptr<const ponder::capi::Runtime> runtime;
+  std::unique_ptr<ponder::core::Scheduler> scheduler;
+  std::vector<Entry> entries;  // those of the scheduler
+  std::atomic<bool> busy{false};
+  // Of the last step.
+  std::vector<ponder::core::SchedulerEvent> events;
+  std::vector<ponder_token_event> tokens;
+};
 
 namespace {
 

@@ -10,7 +10,6 @@
 #include "lib/base/log.h"
 #include "lib/model/adapter.h"
 #include "lib/model/model.h"
-#include "lib/session/scheduler.h"
 #include "lib/session/session.h"
 #include "ponder/ponder.h"
 
@@ -63,18 +62,4 @@ struct ponder_session {
   // Of ponder_session_get_params.
   std::vector<ponder_logit_bias> logit_bias;
   std::vector<ponder_text> stop;
-};
-
-struct ponder_batch {
-  struct Entry {
-    std::weak_ptr<ponder_session> session;
-    const ponder::core::Session* core = nullptr;  // its address, also when it is gone
-  };
-  std::shared_ptr<const ponder::capi::Runtime> runtime;
-  std::unique_ptr<ponder::core::Scheduler> scheduler;
-  std::vector<Entry> entries;  // those of the scheduler
-  std::atomic<bool> busy{false};
-  // Of the last step.
-  std::vector<ponder::core::SchedulerEvent> events;
-  std::vector<ponder_token_event> tokens;
 };

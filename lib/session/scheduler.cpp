@@ -96,6 +96,7 @@ std::size_t Scheduler::serve(Member& member, std::size_t n_rows) {
   if (n == member.n_wanted && pass_.n_logits_rows() == std::min(kMostLogitsRows, params_.token_budget)) --n;
   if (n == 0 || (member.decodes && n < member.n_wanted)) return 0;
   pass_.add(*member.session->state_, n);
+  member.in_pass = true;
   member.waited = 0;
   member.served = ++n_served_;
   return n;
@@ -105,6 +106,7 @@ void Scheduler::plan() {
   pass_.clear();
   order_.clear();
   for (Member& member : members_) {
+    member.in_pass = false;
     if (!member.claimed || member.paused) continue;
     Session::State& st = *member.session->state_;
     member.n_wanted = st.ready().ok() ? st.n_wanted() : 0;
@@ -157,7 +159,7 @@ Status Scheduler::step(std::int64_t budget_us, std::vector<SchedulerEvent>& even
   const Forward::Clock::time_point deadline = Session::deadline_after(budget_us);
   for (Member& member : members_) {
     member.claimed = !claim || claim(*member.session);
-    if (!member.claimed && pass_.active() && pass_.has(*member.session->state_)) pass_.drop();
+    if (!member.claimed && member.in_pass) pass_.drop();  // it is not looked at: it may be changing, or gone
   }
   if (!pass_.active() || !pass_.intact()) {
     plan();

@@ -58,6 +58,7 @@ class Scheduler {
     std::int32_t priority = 0;
     bool paused = false;
     bool claimed = false;       // in this call
+    bool in_pass = false;       // of pass_, as it was planned
     bool told = false;          // that it ended or failed
     std::int64_t waited = 0;    // steps without the rows that it wanted
     std::uint64_t served = 0;   // when it last got rows

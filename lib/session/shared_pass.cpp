@@ -29,10 +29,6 @@ void SharedPass::add(Session::State& member, std::size_t n_rows) {
   if (n_rows == member.n_pending()) logits_rows_.push_back(ids_.size() - 1);
 }
 
-bool SharedPass::has(const Session::State& member) const {
-  return std::find(members_.begin(), members_.end(), &member) != members_.end();
-}
-
 Status SharedPass::begin(Forward& forward) {
   for (Session::State* member : members_) member->pass = nullptr;
   PONDER_TRY(forward.begin({ids_, sequences_, logits_rows_}));

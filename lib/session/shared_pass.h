@@ -19,7 +19,6 @@ class SharedPass {
   std::size_t n_members() const { return members_.size(); }
   std::size_t n_rows() const { return ids_.size(); }
   std::size_t n_logits_rows() const { return logits_rows_.size(); }
-  bool has(const Session::State& member) const;
 
   // As Forward's. OK: caches are committed, and logits are valid where they were wanted.
   Status begin(Forward& forward);

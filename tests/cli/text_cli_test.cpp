@@ -122,7 +122,7 @@ TEST_CASE("template: enable_thinking=false and content in parts reach the built-
 }
 
 TEST_CASE("embed: one vector per line, the same from -p, of length 1 with --normalize") {
-  const std::vector<std::string> options{"embed", "-m", kTinyR1, "--quiet", "--compute", "exact", "--normalize"};
+  const std::vector<std::string> options{"embed", "-m", kTinyR1, "--compute", "exact", "--normalize"};
   const Outcome piped = run_program(options, "What is 3+4?\n\nabc\n");
   CAPTURE(piped.err);
   REQUIRE(piped.exit_code == 0);

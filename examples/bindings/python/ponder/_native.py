@@ -182,6 +182,10 @@ class ponder_session_params(Sized):
         ("prefill_chunk", c_int32),
         ("compute", c_int32),
         ("kv_type", c_int32),
+        ("prompt_cache", c_char_p),
+        ("prompt_cache_bytes", c_int64),
+        ("prompt_cache_min_tokens", c_int32),
+        ("reserved", c_uint32),
     ]
 
 
@@ -331,6 +335,24 @@ class ponder_token_event(Sized):
         ("top_logprobs", POINTER(ponder_logprob)),
         ("n_top_logprobs", c_size_t),
         ("logprob", c_float),
+        ("flags", c_uint32),
+    ]
+
+
+class ponder_adapter_info(Sized):
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("max_rank", c_int32),
+        ("n_weights", c_int64),
+        ("n_parameters", c_int64),
+        ("fingerprint", c_uint64),
+    ]
+
+
+class ponder_adapter_use(Structure):
+    _fields_ = [
+        ("adapter", c_void_p),
+        ("scale", c_float),
         ("flags", c_uint32),
     ]
 
@@ -490,6 +512,14 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "ponder_session_top_logprobs": (c_int32, [c_void_p, POINTER(ponder_logprob), c_size_t, _err]),
     "ponder_session_prompt_logprobs": (c_int32, [c_void_p, POINTER(c_float), c_size_t, _err]),
     "ponder_session_get_stats": (c_int32, [c_void_p, POINTER(ponder_session_stats), _err]),
+    "ponder_adapter_load": (c_int32, [c_void_p, c_void_p, c_char_p, _out, _err]),
+    "ponder_adapter_load_memory": (
+        c_int32,
+        [c_void_p, c_void_p, POINTER(ponder_memory_file), c_size_t, _out, _err],
+    ),
+    "ponder_adapter_free": (None, [c_void_p]),
+    "ponder_adapter_get_info": (c_int32, [c_void_p, POINTER(ponder_adapter_info), _err]),
+    "ponder_session_set_adapters": (c_int32, [c_void_p, POINTER(ponder_adapter_use), c_size_t, _err]),
     "ponder_batch_create": (c_int32, [c_void_p, c_void_p, POINTER(ponder_batch_params), _out, _err]),
     "ponder_batch_free": (None, [c_void_p]),
     "ponder_batch_add": (c_int32, [c_void_p, c_void_p, c_int32, _err]),

@@ -97,6 +97,7 @@ macro_rules! handles {
 }
 handles! {
     ponder_buffer ponder_runtime ponder_model ponder_tokenizer ponder_template ponder_session ponder_batch
+    ponder_adapter
 }
 
 pub type ponder_log_fn = unsafe extern "C" fn(user_data: *mut c_void, level: ponder_log_level, message: *const c_char, message_len: usize);
@@ -190,6 +191,10 @@ pub struct ponder_session_params {
     pub prefill_chunk: i32,
     pub compute: ponder_compute,
     pub kv_type: ponder_kv_type,
+    pub prompt_cache: *const c_char,
+    pub prompt_cache_bytes: i64,
+    pub prompt_cache_min_tokens: i32,
+    pub reserved: u32,
 }
 
 #[repr(C)]
@@ -375,6 +380,24 @@ pub struct ponder_session_stats {
 
 #[repr(C)]
 #[derive(Clone, Copy)]
+pub struct ponder_adapter_info {
+    pub struct_size: u32,
+    pub max_rank: i32,
+    pub n_weights: i64,
+    pub n_parameters: i64,
+    pub fingerprint: u64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ponder_adapter_use {
+    pub adapter: *mut ponder_adapter,
+    pub scale: f32,
+    pub flags: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
 pub struct ponder_batch_params {
     pub struct_size: u32,
     pub flags: u32,
@@ -410,6 +433,7 @@ sized! {
     ponder_runtime_params ponder_memory_info ponder_session_params ponder_model_params ponder_model_info
     ponder_memory_plan ponder_quantize_params ponder_imatrix_params ponder_tokenizer_info ponder_generate_params
     ponder_token_event ponder_session_stats ponder_batch_params ponder_batch_event
+    ponder_adapter_info
 }
 
 #[link(name = "ponder")]
@@ -784,6 +808,33 @@ extern "C" {
     pub fn ponder_session_get_stats(
         session: *const ponder_session,
         out_stats: *mut ponder_session_stats,
+        err: *mut ponder_error,
+    ) -> ponder_status;
+    pub fn ponder_adapter_load(
+        runtime: *mut ponder_runtime,
+        model: *mut ponder_model,
+        path: *const c_char,
+        out_adapter: *mut *mut ponder_adapter,
+        err: *mut ponder_error,
+    ) -> ponder_status;
+    pub fn ponder_adapter_load_memory(
+        runtime: *mut ponder_runtime,
+        model: *mut ponder_model,
+        files: *const ponder_memory_file,
+        n_files: usize,
+        out_adapter: *mut *mut ponder_adapter,
+        err: *mut ponder_error,
+    ) -> ponder_status;
+    pub fn ponder_adapter_free(adapter: *mut ponder_adapter);
+    pub fn ponder_adapter_get_info(
+        adapter: *const ponder_adapter,
+        out_info: *mut ponder_adapter_info,
+        err: *mut ponder_error,
+    ) -> ponder_status;
+    pub fn ponder_session_set_adapters(
+        session: *mut ponder_session,
+        adapters: *const ponder_adapter_use,
+        n_adapters: usize,
         err: *mut ponder_error,
     ) -> ponder_status;
     pub fn ponder_batch_create(

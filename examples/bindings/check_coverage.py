@@ -200,7 +200,7 @@ def check_go(header):
             report.add(f"{name} is missing")
     fields = {field for name, fields in header.structs.items() if name.endswith("_params") for _, field in fields}
     for field in sorted(fields):
-        if field != "struct_size" and not re.search(rf"(\.|->)_?{field}\b|\b{field}:", text):
+        if field not in ("struct_size", "reserved") and not re.search(rf"(\.|->)_?{field}\b|\b{field}:", text):
             report.add(f"no params field {field} is set")
     return report
 

@@ -106,6 +106,7 @@ class Case {
   }
   ~Case() {
     for (auto& [name, session] : sessions_) ponder_session_free(session);
+    for (auto& [name, adapter] : adapters_) ponder_adapter_free(adapter);
     ponder_model_free(model_);
     ponder_runtime_free(runtime_);
   }
@@ -131,6 +132,7 @@ class Case {
   std::string path(std::string text) const {
     replace_all(text, "$TINY", repository_ + "/examples/models/ponder-tiny-r1");
     replace_all(text, "$DATA", repository_ + "/tests/data");
+    replace_all(text, "$ADAPTER", repository_ + "/examples/bindings/conformance/adapter");
     replace_all(text, "$TEMP", temporary_);
     return text;
   }
@@ -156,6 +158,9 @@ class Case {
     p.n_threads = step.value("threads", 0);
     p.flags = step.value("defer_prefill", false) ? PONDER_SESSION_DEFER_PREFILL : 0;
     p.compute = PONDER_COMPUTE_EXACT;
+    cache_ = path(step.value("prompt_cache", ""));
+    p.prompt_cache = cache_.c_str();
+    p.prompt_cache_min_tokens = step.value("prompt_cache_min_tokens", 0);
     const std::map<std::string, ponder_kv_type> kv_types{{"", 0}, {"f32", PONDER_KV_F32}, {"f16", PONDER_KV_F16},
       {"bf16", PONDER_KV_BF16}, {"q8_0", PONDER_KV_Q8_0}, {"fp8", PONDER_KV_FP8}};
     p.kv_type = kv_types.at(step.value("kv_type", ""));
@@ -341,6 +346,11 @@ class Case {
       if (status == PONDER_OK) ponder_session_free(std::exchange(sessions_[step.at("as")], made));
       return status;
     }
+    if (name == "set_adapters") {
+      std::vector<ponder_adapter_use> uses;
+      for (const Json& one : step.at("adapters")) uses.push_back({adapters_[one], step.at("scale"), 0});
+      return ponder_session_set_adapters(s, uses.data(), uses.size(), &err_);
+    }
     if (name == "rewind") return ponder_session_rewind(s, step.at("n"), &err_);
     if (name == "save") {
       ponder_buffer* state = nullptr;
@@ -497,6 +507,19 @@ class Case {
       }
       return loaded(ponder_model_load_memory(runtime_, files.data(), files.size(), &params, &model, &err_), model);
     }
+    if (name == "adapter") {
+      ponder_adapter* adapter = nullptr;
+      auto info = sized<ponder_adapter_info>();
+      ponder_status status = ponder_adapter_load(runtime_, model_, path_of(step, "path").c_str(), &adapter, &err_);
+      if (status == PONDER_OK) status = ponder_adapter_get_info(adapter, &info, &err_);
+      if (status != PONDER_OK) return status;
+      adapters_[step.at("as")] = adapter;
+      want_["max_rank"] = info.max_rank;
+      want_["n_weights"] = info.n_weights;
+      want_["n_parameters"] = info.n_parameters;
+      want_["fingerprint"] = std::to_string(info.fingerprint);
+      return status;
+    }
     if (name == "random") {
       const std::string config = slurp(path_of(step, "config")), dtype = step.at("dtype");
       return loaded(ponder_model_random(runtime_, config.data(), config.size(), dtype.c_str(), 0, step.at("seed"), &model, &err_),
@@ -648,6 +671,8 @@ class Case {
   ponder_runtime* runtime_ = nullptr;
   ponder_model* model_ = nullptr;
   std::map<std::string, ponder_session*> sessions_;
+  std::map<std::string, ponder_adapter*> adapters_;
+  std::string cache_;
   std::map<std::string, std::string> states_, contents_;
   ponder_error err_{};
   Json want_;

@@ -29,6 +29,7 @@ type run struct {
 	model           *ponder.Model
 	sessions        map[string]*ponder.Session
 	states          map[string][]byte
+	adapters        map[string]*ponder.Adapter
 	got             object
 }
 
@@ -75,7 +76,7 @@ func eventJSON(event ponder.Event) any {
 func sessionParams(s step) ponder.SessionParams {
 	types := map[string]ponder.KVType{"f32": ponder.KVF32, "f16": ponder.KVF16, "bf16": ponder.KVBF16,
 		"q8_0": ponder.KVQ8, "fp8": ponder.KVFP8}
-	return ponder.SessionParams{ContextLength: s.int("context_length"), PrefillChunk: int(s.int("prefill_chunk")),
+	return ponder.SessionParams{PromptCacheMinTokens: int(s.int("prompt_cache_min_tokens")), ContextLength: s.int("context_length"), PrefillChunk: int(s.int("prefill_chunk")),
 		Threads: int(s.int("threads")), DeferPrefill: s.flag("defer_prefill"), Compute: ponder.ComputeExact,
 		KVType: types[s.text("kv_type")]}
 }
@@ -129,7 +130,8 @@ func chat(s step) ponder.Chat {
 
 func (r *run) path(text string) string {
 	return strings.NewReplacer("$TINY", r.root+"/examples/models/ponder-tiny-r1", "$DATA", r.root+"/tests/data",
-		"$TEMP", r.temporary).Replace(text)
+		"$ADAPTER",
+		r.root+"/examples/bindings/conformance/adapter", "$TEMP", r.temporary).Replace(text)
 }
 
 func (r *run) do(s step) object {
@@ -184,7 +186,9 @@ func (r *run) call(s step) error {
 	session := r.sessions[name]
 	switch s.text("do") {
 	case "session":
-		made, err := r.model.NewSession(sessionParams(s))
+		params := sessionParams(s)
+		params.PromptCache = r.path(s.text("prompt_cache"))
+		made, err := r.model.NewSession(params)
 		if err == nil {
 			r.sessions[name] = made
 		}
@@ -291,6 +295,12 @@ func (r *run) call(s step) error {
 		other, err := session.Fork()
 		r.sessions[s.text("as")] = other
 		return err
+	case "set_adapters":
+		uses := []ponder.AdapterUse{}
+		for _, name := range s.texts("adapters") {
+			uses = append(uses, ponder.AdapterUse{Adapter: r.adapters[name], Scale: s.float("scale")})
+		}
+		return session.SetAdapters(uses...)
 	case "rewind":
 		return session.Rewind(int(s.int("n")))
 	case "save":
@@ -432,6 +442,16 @@ func (r *run) callOnModel(s step) error {
 			contents[name] = data
 		}
 		return r.loaded(ponder.LoadMemory(contents, options))
+	case "adapter":
+		adapter, err := r.model.LoadAdapter(r.path(s.text("path")))
+		if err != nil {
+			return err
+		}
+		r.adapters[s.text("as")] = adapter
+		info, err := adapter.Info()
+		r.got = object{"max_rank": info.MaxRank, "n_weights": info.NWeights, "n_parameters": info.NParameters,
+			"fingerprint": strconv.FormatUint(info.Fingerprint, 10)}
+		return err
 	case "random":
 		config, err := os.ReadFile(r.path(s.text("config")))
 		if err != nil {
@@ -606,7 +626,7 @@ func TestConformance(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r := &run{root: root, temporary: t.TempDir(), runtime: runtime, sessions: map[string]*ponder.Session{}, states: map[string][]byte{}}
+			r := &run{root: root, temporary: t.TempDir(), runtime: runtime, sessions: map[string]*ponder.Session{}, states: map[string][]byte{}, adapters: map[string]*ponder.Adapter{}}
 			if r.model, err = ponder.Load(r.path("$TINY"), &ponder.LoadOptions{Runtime: runtime}); err != nil {
 				t.Fatal(err)
 			}

@@ -26,6 +26,12 @@ type Model struct {
 // cMemory is freed when the model and all its sessions are gone.
 type cMemory struct{ arena arena }
 
+func newMemory() *cMemory {
+	memory := &cMemory{}
+	runtime.SetFinalizer(memory, func(memory *cMemory) { memory.arena.free() })
+	return memory
+}
+
 // LoadOptions may be nil: weights as they lie, in the default runtime.
 type LoadOptions struct {
 	Runtime    *Runtime
@@ -49,8 +55,7 @@ func Load(path string, options *LoadOptions) (*Model, error) {
 // LoadMemory is Load from files in memory, which are copied: {"config.json": ..., "model.safetensors": ...}.
 func LoadMemory(contents map[string][]byte, options *LoadOptions) (*Model, error) {
 	return load(options, func(m *Model, a *arena, params *C.ponder_model_params, err *C.ponder_error) C.ponder_status {
-		m.memory = &cMemory{}
-		runtime.SetFinalizer(m.memory, func(memory *cMemory) { memory.arena.free() })
+		m.memory = newMemory()
 		raw, n, e := memoryFiles(&m.memory.arena, contents)
 		if e != nil {
 			return refuse(err, e)
@@ -214,8 +219,13 @@ func (m *Model) Plan(params SessionParams) (MemoryPlan, error) {
 	var err C.ponder_error
 	plan := C.ponder_memory_plan{}
 	plan.struct_size = C.uint32_t(unsafe.Sizeof(plan))
-	raw := params.raw()
-	e := check(C.ponder_model_plan(m.raw, &raw, &plan, &err), &err)
+	var a arena
+	defer a.free()
+	raw, e := params.raw(&a)
+	if e != nil {
+		return MemoryPlan{}, e
+	}
+	e = check(C.ponder_model_plan(m.raw, &raw, &plan, &err), &err)
 	return MemoryPlan{
 		ContextLength: int64(plan.context_length), WeightBytes: int64(plan.weight_bytes), KVBytes: int64(plan.kv_bytes),
 		ScratchBytes: int64(plan.scratch_bytes), TotalBytes: int64(plan.total_bytes),
@@ -347,7 +357,10 @@ func Inspect(path string, params SessionParams, files fs.FS) ([]byte, error) {
 	if e != nil {
 		return nil, e
 	}
-	raw := params.raw()
+	raw, e := params.raw(&a)
+	if e != nil {
+		return nil, e
+	}
 	var err C.ponder_error
 	var out *C.ponder_buffer
 	if files == nil {
@@ -371,7 +384,10 @@ func InspectMemory(contents map[string][]byte, params SessionParams) ([]byte, er
 	if e != nil {
 		return nil, e
 	}
-	raw := params.raw()
+	raw, e := params.raw(&a)
+	if e != nil {
+		return nil, e
+	}
 	var err C.ponder_error
 	var out *C.ponder_buffer
 	if e := check(C.ponder_inspect_memory(files, n, &raw, &out, &err), &err); e != nil {

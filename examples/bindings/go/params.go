@@ -37,9 +37,14 @@ type SessionParams struct {
 	Compute       Compute
 	KVType        KVType
 	DeferPrefill  bool // prompts only set the tokens; Next and Step compute them
+
+	PromptCache          string // a folder for computed prompts, which any session finds again; "": none
+	PromptCacheBytes     int64  // 0: 4 GiB
+	PromptCacheMinTokens int    // 0: 256
 }
 
-func (p *SessionParams) raw() C.ponder_session_params {
+// raw is the struct, with strings in a's memory.
+func (p *SessionParams) raw(a *arena) (C.ponder_session_params, error) {
 	raw := C.ponder_session_params_default()
 	raw.context_length = C.int64_t(p.ContextLength)
 	raw.n_threads = C.int32_t(p.Threads)
@@ -49,7 +54,11 @@ func (p *SessionParams) raw() C.ponder_session_params {
 	if p.DeferPrefill {
 		raw.flags = C.PONDER_SESSION_DEFER_PREFILL
 	}
-	return raw
+	raw.prompt_cache_bytes = C.int64_t(p.PromptCacheBytes)
+	raw.prompt_cache_min_tokens = C.int32_t(p.PromptCacheMinTokens)
+	var err error
+	raw.prompt_cache, err = a.path(p.PromptCache)
+	return raw, err
 }
 
 // Channel of a token.

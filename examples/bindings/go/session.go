@@ -21,20 +21,26 @@ import (
 // Session is one conversation with a model. One goroutine at a time, except Cancel; a second call at the same time is
 // WrongState.
 type Session struct {
-	raw     *C.ponder_session
-	model   *Model
-	info    ModelInfo
-	use     sync.Mutex // held by the call that runs
-	life    sync.Mutex // Cancel beside Close
-	params  GenerateParams
-	sampler cgo.Handle // of a *host, or 0
-	waiting *Event     // computed, but its context had ended
+	raw      *C.ponder_session
+	model    *Model
+	info     ModelInfo
+	use      sync.Mutex // held by the call that runs
+	life     sync.Mutex // Cancel beside Close
+	params   GenerateParams
+	adapters []*Adapter // that it uses
+	sampler  cgo.Handle // of a *host, or 0
+	waiting  *Event     // computed, but its context had ended
 }
 
 // NewSession reserves the memory of its context.
 func (m *Model) NewSession(params SessionParams) (*Session, error) {
 	defer runtime.KeepAlive(m)
-	raw := params.raw()
+	var a arena
+	defer a.free()
+	raw, e := params.raw(&a)
+	if e != nil {
+		return nil, e
+	}
 	return newSession(m, func(out **C.ponder_session, err *C.ponder_error) C.ponder_status {
 		return C.ponder_session_create(m.runtime.raw, m.raw, &raw, out, err)
 	})
@@ -442,6 +448,10 @@ func (s *Session) Fork() (other *Session, e error) {
 		}
 		return C.PONDER_OK
 	})
+	if e == nil {
+		other.params, other.adapters = s.params, s.adapters
+		other.params.Sampler = nil
+	}
 	if e == nil && s.params.Sampler != nil { // it has s's handle
 		params := s.params
 		params.Sampler = nil

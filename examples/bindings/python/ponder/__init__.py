@@ -9,6 +9,7 @@
 """
 
 from . import _native
+from ._adapter import Adapter
 from ._batch import Batch, BatchEvent
 from ._errors import (
     BadFileError,
@@ -33,6 +34,7 @@ from ._errors import (
 from ._model import Model, Runtime, default_runtime, inspect, list_models, quantize, resolve
 from ._params import (
     THINK_NONE,
+    AdapterInfo,
     Channel,
     Event,
     Finish,
@@ -60,7 +62,7 @@ def abi_version() -> int:
 
 
 __all__ = [
-    "BadFileError", "Batch", "BatchEvent", "BufferTooSmallError", "CallbackError", "CancelledError", "Channel", "ChatTemplate", "Client",
+    "Adapter", "AdapterInfo", "BadFileError", "Batch", "BatchEvent", "BufferTooSmallError", "CallbackError", "CancelledError", "Channel", "ChatTemplate", "Client",
     "ContextFullError", "DeviceError", "Error", "Event", "Finish", "GenerateParams", "InternalError",
     "InvalidArgumentError", "IoError", "LogLevel", "Logprob", "MemoryInfo", "MemoryPlan", "Model", "ModelInfo",
     "NoTokenizerError", "NotFoundError", "NumericError", "OutOfMemoryError", "PENDING", "Pending", "Reply", "Runtime",

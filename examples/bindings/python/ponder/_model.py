@@ -139,7 +139,7 @@ def _progress(host: Host, function: Callable[..., Any] | None, kind: Any, conver
     return kind(lambda _, *args: 1 if host.run(lambda: function(*convert(*args)) if function else None) is False else 0)
 
 
-def _memory_files(files: Mapping[str, Any]) -> tuple[Any, list[Any]]:
+def memory_files(files: Mapping[str, Any]) -> tuple[Any, list[Any]]:
     """(array, what must live as long as the model)."""
     array = (c.ponder_memory_file * len(files))()
     keep: list[Any] = []
@@ -200,7 +200,7 @@ class Model(Handle):
         self = cls.__new__(cls)
         self.runtime = runtime or default_runtime()
         host, raw = cls._params(progress, weight_type, mtp)
-        array, self._files = _memory_files(files)
+        array, self._files = memory_files(files)
         self._handle = handle_of(
             c.lib.ponder_model_load_memory, self.runtime.handle, array, len(array), byref(raw), host=host
         )
@@ -329,7 +329,7 @@ def inspect(model: Path | Mapping[str, Any], *, files: OpenFile | None = None, *
     """What a checkpoint is, from its headers; a mapping holds files in memory. params: SessionParams, for the plan."""
     raw = byref(SessionParams(**params).native())
     if isinstance(model, Mapping):
-        array, _keep = _memory_files(model)
+        array, _keep = memory_files(model)
         data = bytes_of(c.lib.ponder_inspect_memory, array, len(array), raw)
     elif files is not None:
         host = Host()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import os
 from ctypes import addressof, string_at
 from dataclasses import dataclass, field
 from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
 from . import _native as c
 from ._arrays import Array, at_address
-from ._call import Host, id_array, text_bytes
+from ._call import Host, id_array, path_bytes, text_bytes
 from ._errors import InvalidArgumentError
 
 
@@ -211,6 +212,9 @@ class SessionParams:
     compute: str | None = None  # "exact" or "fast", the default
     kv_type: str | None = None  # "f32", "f16", "bf16", "q8_0" or "fp8"; by default f32 in exact compute, else f16
     defer_prefill: bool = False  # prompts only set the tokens; step() computes them
+    prompt_cache: str | os.PathLike[str] | None = None  # a folder for computed prompts, which any session finds again
+    prompt_cache_bytes: int = 0  # 0: 4 GiB
+    prompt_cache_min_tokens: int = 0  # 0: 256
 
     def native(self) -> c.ponder_session_params:
         raw = c.ponder_session_params()
@@ -218,6 +222,9 @@ class SessionParams:
         set_number(raw, "n_threads", self.threads)
         set_number(raw, "prefill_chunk", self.prefill_chunk)
         raw.flags = c.PONDER_SESSION_DEFER_PREFILL if self.defer_prefill else 0
+        raw.prompt_cache = path_bytes(self.prompt_cache) if self.prompt_cache is not None else None
+        set_number(raw, "prompt_cache_bytes", self.prompt_cache_bytes)
+        set_number(raw, "prompt_cache_min_tokens", self.prompt_cache_min_tokens)
         raw.compute = choice("compute", self.compute, _compute)
         raw.kv_type = choice("kv_type", self.kv_type, _kv_types)
         return raw
@@ -247,6 +254,14 @@ class ModelInfo:
     kv_bytes_per_token: int
     fingerprint: int
     active_weight_bytes: int
+
+
+@dataclass(frozen=True)
+class AdapterInfo:
+    max_rank: int
+    n_weights: int
+    n_parameters: int
+    fingerprint: int
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from ._params import (
 from ._text import Handle, Messages, Path, kwargs_json, messages_json
 
 if TYPE_CHECKING:
+    from ._adapter import Adapter
     from ._model import Model
 
 PrefillProgress = Callable[[int, int], Any]
@@ -71,6 +72,7 @@ class Session(Handle):
         self._host = Host()  # of the call that runs
         self._keep: list[Any] = []
         self._sampling: GenerateParams | None = None  # with the sampler, if there is one
+        self._adapters: list[Adapter] = []  # that it uses
         self._waiting: Event | None = None  # computed, but its call was interrupted
         self._event = c.ponder_token_event()
         self._vocab_size = model.info.vocab_size
@@ -145,6 +147,16 @@ class Session(Handle):
             params = params_of(raw)
         params.sampler = self._sampling.sampler if self._sampling else None
         return params
+
+    def set_adapters(self, *adapters: Adapter | tuple[Adapter, float]) -> None:
+        """
+        The LoRA adapters from here on, in place of those before; each may come with a scale. None: the model itself. What
+        was computed with others is computed anew when it is needed.
+        """
+        pairs = [one if isinstance(one, tuple) else (one, 1.0) for one in adapters]
+        uses = (c.ponder_adapter_use * len(pairs))(*(c.ponder_adapter_use(one.handle, scale) for one, scale in pairs))
+        self._call(c.lib.ponder_session_set_adapters, uses, len(uses))
+        self._adapters = [one for one, _ in pairs]
 
     # ---- Prompts. Each sets the whole conversation; what is computed already is reused.
 
@@ -346,7 +358,7 @@ class Session(Handle):
         other = Session.__new__(Session)
         with self._in_use():
             other._init(self.model, handle_of(c.lib.ponder_session_fork, self._handle))
-        other._sampling = self._sampling
+        other._sampling, other._adapters = self._sampling, self._adapters
         if self._sampling is not None and self._sampling.sampler is not None:
             other.set_params(self._sampling)  # a trampoline of its own
         return other

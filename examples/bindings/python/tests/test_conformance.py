@@ -11,7 +11,7 @@ import ponder
 REPOSITORY = Path(__file__).resolve().parents[4]
 CASES = REPOSITORY / "examples/bindings/conformance/conformance.json"
 NUMBERS = [name for name in ponder.GenerateParams.__dataclass_fields__ if name != "sampler"]
-SESSION = ("context_length", "prefill_chunk", "threads", "kv_type", "defer_prefill")
+SESSION = ("context_length", "prefill_chunk", "threads", "kv_type", "defer_prefill", "prompt_cache", "prompt_cache_min_tokens")
 
 
 def event_json(event):
@@ -36,10 +36,11 @@ class Case:
         self.temporary = temporary
         self.runtime = ponder.Runtime(2)
         self.model = ponder.Model(self.path("$TINY"), runtime=self.runtime)
-        self.sessions, self.states = {}, {}
+        self.sessions, self.states, self.adapters = {}, {}, {}
 
     def path(self, text):
         tiny = f"{REPOSITORY}/examples/models/ponder-tiny-r1"
+        text = text.replace("$ADAPTER", f"{REPOSITORY}/examples/bindings/conformance/adapter")
         return text.replace("$TINY", tiny).replace("$DATA", f"{REPOSITORY}/tests/data").replace("$TEMP", self.temporary)
 
     def run(self, step):
@@ -57,6 +58,8 @@ class Case:
 
     def do_session(self, step, _):
         params = {name: step[name] for name in SESSION if name in step}
+        if "prompt_cache" in params:
+            params["prompt_cache"] = self.path(params["prompt_cache"])
         self.sessions[step.get("session", "a")] = self.model.session(compute="exact", **params)
 
     def do_params(self, step, session):
@@ -138,6 +141,15 @@ class Case:
                 if event is not None:
                     self.got[names[session]].append(event.id)
         return "end"
+
+    def do_adapter(self, step, _):
+        adapter = self.adapters[step["as"]] = ponder.Adapter(self.model, self.path(step["path"]))
+        info = adapter.info
+        self.got = {name: getattr(info, name) for name in ("max_rank", "n_weights", "n_parameters")}
+        self.got["fingerprint"] = str(info.fingerprint)
+
+    def do_set_adapters(self, step, session):
+        session.set_adapters(*((self.adapters[name], step["scale"]) for name in step["adapters"]))
 
     def do_cancel(self, step, session):
         session.cancel()

@@ -380,6 +380,17 @@ class Memory(PonderTest):
         with self.assertRaises(ZeroDivisionError):
             ponder.Model("models/tiny", files=lambda name: 1 / 0)
 
+    def test_an_adapter_from_memory_is_the_one_of_the_folder(self):
+        folder = Path(__file__).resolve().parents[2] / "conformance/adapter"
+        texts = []
+        for source in (folder, {p.name: p.read_bytes() for p in folder.iterdir()}):
+            session = self.session()
+            session.set_adapters((ponder.Adapter(self.model, source), 25.0))  # the session holds it
+            gc.collect()
+            texts.append(session.ask("What is 3*7?", max_new_tokens=12).tokens)
+        self.assertEqual(texts[0], texts[1])
+        self.assertNotEqual(texts[0], self.session().ask("What is 3*7?", max_new_tokens=12).tokens)
+
     def test_the_selftest_finds_this_machine_in_order(self):
         self.assertTrue(self.model.runtime.selftest()["ok"])
 

@@ -20,6 +20,7 @@
 //!
 //! A closure that panics stops the call that it was given to, and the panic goes on when that has returned.
 
+mod adapter;
 mod batch;
 mod call;
 mod error;
@@ -31,6 +32,7 @@ mod runtime;
 mod session;
 mod text;
 
+pub use adapter::{Adapter, AdapterInfo};
 pub use batch::{Batch, BatchEvent, BatchKey, BatchOptions};
 pub use error::{Error, Result, Status};
 pub use files::{FileSystem, HostFile};

@@ -190,7 +190,7 @@ impl Model {
     /// What a session with these params would reserve.
     pub fn plan(&self, params: &SessionParams) -> Result<MemoryPlan> {
         let mut raw = sys::ponder_memory_plan::default();
-        check(|err| unsafe { sys::ponder_model_plan(self.raw(), &params.raw(), &mut raw, err) })?;
+        params.with_raw(|params| check(|err| unsafe { sys::ponder_model_plan(self.raw(), params, &mut raw, err) }))?;
         Ok(MemoryPlan {
             context_length: raw.context_length,
             weight_bytes: raw.weight_bytes,
@@ -298,7 +298,7 @@ pub fn quantize(
 }
 
 /// The structs of files in memory; they point into names and files.
-fn raw_files(names: &[std::ffi::CString], files: &[MemoryFile]) -> Vec<sys::ponder_memory_file> {
+pub(crate) fn raw_files(names: &[std::ffi::CString], files: &[MemoryFile]) -> Vec<sys::ponder_memory_file> {
     let raw = |(name, file): (&std::ffi::CString, &MemoryFile)| sys::ponder_memory_file {
         name: c_ptr(name.as_ptr()),
         data: file.data.as_ptr() as *const c_void,
@@ -311,17 +311,19 @@ fn raw_files(names: &[std::ffi::CString], files: &[MemoryFile]) -> Vec<sys::pond
 pub fn inspect(path: impl AsRef<Path>, params: &SessionParams, files: Option<Arc<dyn FileSystem>>) -> Result<String> {
     let path = c_path(path.as_ref())?;
     let path = c_ptr(path.as_ptr());
-    match files.map(RawFiles::new) {
-        None => string(|out, err| unsafe { sys::ponder_inspect(path, &params.raw(), out, err) }),
-        Some(files) => string(|out, err| unsafe { sys::ponder_inspect_files(&files.raw, path, &params.raw(), out, err) }),
-    }
+    params.with_raw(|params| match files.map(RawFiles::new) {
+        None => string(|out, err| unsafe { sys::ponder_inspect(path, params, out, err) }),
+        Some(files) => string(|out, err| unsafe { sys::ponder_inspect_files(&files.raw, path, params, out, err) }),
+    })
 }
 
 /// As [`inspect`], of files in memory.
 pub fn inspect_memory(files: &[MemoryFile], params: &SessionParams) -> Result<String> {
     let names = files.iter().map(|file| c_string(&file.name)).collect::<Result<Vec<_>>>()?;
     let raw = raw_files(&names, files);
-    string(|out, err| unsafe { sys::ponder_inspect_memory(raw.as_ptr(), raw.len(), &params.raw(), out, err) })
+    params.with_raw(|params| {
+        string(|out, err| unsafe { sys::ponder_inspect_memory(raw.as_ptr(), raw.len(), params, out, err) })
+    })
 }
 
 /// The path of a model by the name that another program on this machine gives it, e.g. "deepseek-r1:8b".

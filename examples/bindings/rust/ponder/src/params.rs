@@ -1,8 +1,11 @@
 //! Settings and results as plain values.
 
+use std::path::PathBuf;
+
 use ponder_sys as sys;
 
-use crate::call::{slice, text_ptr};
+use crate::call::{c_path, optional, slice, text_ptr};
+use crate::Result;
 
 pub const THINK_NONE: i64 = sys::PONDER_THINK_NONE;
 
@@ -37,11 +40,22 @@ pub struct SessionParams {
     pub kv_type: Option<KvType>,
     /// Prompts only set the tokens; `next` and `step` compute them.
     pub defer_prefill: bool,
+    /// A folder for computed prompts, which any session finds again.
+    pub prompt_cache: Option<PathBuf>,
+    /// 0: 4 GiB.
+    pub prompt_cache_bytes: i64,
+    /// 0: 256.
+    pub prompt_cache_min_tokens: i32,
 }
 
 impl SessionParams {
-    pub(crate) fn raw(&self) -> sys::ponder_session_params {
-        sys::ponder_session_params {
+    /// Calls f with the struct, whose strings live as long.
+    pub(crate) fn with_raw<R>(&self, f: impl FnOnce(&sys::ponder_session_params) -> Result<R>) -> Result<R> {
+        let prompt_cache = self.prompt_cache.as_deref().map(c_path).transpose()?;
+        f(&sys::ponder_session_params {
+            prompt_cache: optional(&prompt_cache),
+            prompt_cache_bytes: self.prompt_cache_bytes,
+            prompt_cache_min_tokens: self.prompt_cache_min_tokens,
             flags: if self.defer_prefill { sys::PONDER_SESSION_DEFER_PREFILL } else { 0 },
             context_length: self.context_length,
             n_threads: self.threads,
@@ -59,7 +73,7 @@ impl SessionParams {
                 Some(KvType::Fp8) => sys::PONDER_KV_FP8,
             },
             ..Default::default()
-        }
+        })
     }
 }
 

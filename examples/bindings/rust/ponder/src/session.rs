@@ -5,20 +5,21 @@ use std::marker::PhantomData;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::ptr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ponder_sys as sys;
 
 use crate::call::{bytes, c_path, c_ptr, check, error_of, handle, list, slice, stop_unless, text_ptr, Host};
 use crate::{
-    Channel, ChatOptions, Error, Event, Finish, GenerateParams, Logprob, Messages, Model, Pooling, Reply, Result,
+    Adapter, Channel, ChatOptions, Error, Event, Finish, GenerateParams, Logprob, Messages, Model, Pooling, Reply, Result,
     SessionParams, SessionStats, Step,
 };
 
 pub(crate) struct Inner {
     pub raw: *mut sys::ponder_session,
     _model: Model, // and with it what the model uses of the host's
+    adapters: Mutex<Vec<Adapter>>,
 }
 
 impl Drop for Inner {
@@ -104,8 +105,12 @@ pub struct Tensor {
 
 impl Session {
     pub fn new(model: &Model, params: &SessionParams) -> Result<Session> {
-        let (runtime, raw) = (model.runtime().raw(), params.raw());
-        Session::of(model, |out, err| unsafe { sys::ponder_session_create(runtime, model.raw(), &raw, out, err) })
+        let runtime = model.runtime().raw();
+        params.with_raw(|params| {
+            Session::of(model, |out, err| unsafe {
+                sys::ponder_session_create(runtime, model.raw(), params, out, err)
+            })
+        })
     }
 
     fn of(
@@ -113,7 +118,7 @@ impl Session {
         f: impl FnOnce(*mut *mut sys::ponder_session, *mut sys::ponder_error) -> sys::ponder_status,
     ) -> Result<Session> {
         Ok(Session {
-            inner: Arc::new(Inner { raw: handle(f)?, _model: model.clone() }),
+            inner: Arc::new(Inner { raw: handle(f)?, _model: model.clone(), adapters: Mutex::default() }),
             model: model.clone(),
             params: GenerateParams::default(),
             sampler: None,
@@ -192,6 +197,19 @@ impl Session {
             self.sampler = before;
         }
         result
+    }
+
+    /// The LoRA adapters and their scales from here on, in place of those before; none: the model itself. What was computed
+    /// with others is computed anew when it is needed.
+    pub fn set_adapters(&mut self, adapters: &[(&Adapter, f32)]) -> Result<()> {
+        let uses: Vec<_> = adapters
+            .iter()
+            .map(|&(adapter, scale)| sys::ponder_adapter_use { adapter: adapter.raw(), scale, flags: 0 })
+            .collect();
+        check(|err| unsafe { sys::ponder_session_set_adapters(self.raw(), uses.as_ptr(), uses.len(), err) })?;
+        let kept = adapters.iter().map(|&(adapter, _)| adapter.clone()).collect();
+        *self.inner.adapters.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = kept;
+        Ok(())
     }
 
     // ---- Prompts. Each sets the whole conversation; what is computed already is reused.
@@ -381,6 +399,8 @@ impl Session {
             other.set_params(&self.params)?; // takes the sampler, which is this session's, away
         }
         other.params = self.params.clone();
+        let adapters = self.inner.adapters.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
+        *other.inner.adapters.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = adapters;
         Ok(other)
     }
 

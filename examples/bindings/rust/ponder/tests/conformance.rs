@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use json::Json;
 use ponder::{
-    Batch, BatchOptions, Channel, ChatOptions, ChatTemplate, Compute, EmbedOptions, EncodeOptions, Error, EvaluateOptions,
+    Adapter, Batch, BatchOptions, Channel, ChatOptions, ChatTemplate, Compute, EmbedOptions, EncodeOptions, Error, EvaluateOptions,
     Event, Finish, GenerateParams, ImatrixOptions, KvType, LoadOptions, MemoryFile, Messages, Model, Pooling,
     QuantizeOptions, Runtime, RuntimeOptions, Session, SessionParams, Step, Tokenizer,
 };
@@ -46,6 +46,7 @@ struct Case {
     model: Model,
     sessions: HashMap<String, Session>,
     states: HashMap<String, Vec<u8>>,
+    adapters: HashMap<String, Adapter>,
     got: Got,
 }
 
@@ -85,6 +86,9 @@ fn session_params(step: &In) -> SessionParams {
         prefill_chunk: step.int("prefill_chunk"),
         threads: step.int("threads"),
         defer_prefill: step.flag("defer_prefill", false),
+        prompt_cache_bytes: 0,
+        prompt_cache_min_tokens: step.int("prompt_cache_min_tokens"),
+        prompt_cache: None,
         compute: Compute::Exact,
         kv_type: step.0.get("kv_type").map(|name| match name.str() {
             "f32" => KvType::F32,
@@ -153,6 +157,7 @@ impl Case {
             runtime,
             sessions: HashMap::new(),
             states: HashMap::new(),
+            adapters: HashMap::new(),
             got: Got::new(),
         }
     }
@@ -160,6 +165,7 @@ impl Case {
     fn path(&self, text: &str) -> String {
         text.replace("$TINY", &format!("{}/examples/models/ponder-tiny-r1", self.repository))
             .replace("$DATA", &format!("{}/tests/data", self.repository))
+            .replace("$ADAPTER", &format!("{}/examples/bindings/conformance/adapter", self.repository))
             .replace("$TEMP", &self.temporary)
     }
 
@@ -184,7 +190,9 @@ impl Case {
     fn call(&mut self, step: &In) -> Result<&'static str, Error> {
         let name = step.0.get("session").map_or("a", Json::str);
         if step.str("do") == "session" {
-            let session = self.model.session(&session_params(step))?;
+            let mut params = session_params(step);
+            params.prompt_cache = step.0.get("prompt_cache").map(|path| self.path(path.str()).into());
+            let session = self.model.session(&params)?;
             self.sessions.insert(name.into(), session);
             return Ok("ok");
         }
@@ -263,6 +271,11 @@ impl Case {
             "next_channel" => self.tell("channel", channel_name(session.next_channel())),
             "fork" => {
                 self.sessions.insert(step.str("as").into(), session.fork()?);
+            }
+            "set_adapters" => {
+                let scale = step.f32("scale");
+                let names = step.strings("adapters");
+                session.set_adapters(&names.iter().map(|name| (&self.adapters[name], scale)).collect::<Vec<_>>())?
             }
             "rewind" => session.rewind(step.int("n"))?,
             "save" => {
@@ -391,6 +404,15 @@ impl Case {
                     Model::from_memory(&self.runtime, step.strings("files").into_iter().map(file).collect(), options)?
                 };
                 self.loaded(model)?;
+            }
+            "adapter" => {
+                let adapter = Adapter::load(&self.model, self.path(step.str("path")))?;
+                let info = adapter.info()?;
+                self.tell("max_rank", info.max_rank);
+                self.tell("n_weights", info.n_weights);
+                self.tell("n_parameters", info.n_parameters);
+                self.tell("fingerprint", info.fingerprint.to_string());
+                self.adapters.insert(step.str("as").into(), adapter);
             }
             "random" => {
                 let config = fs::read_to_string(self.path(step.str("config"))).unwrap();

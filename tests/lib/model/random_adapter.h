@@ -68,14 +68,17 @@ struct RandomAdapter {
     files["adapter_model.safetensors"] = std::move(*written);
     files["adapter_config.json"] = core::dump_json(config);
   }
-  core::Result<std::shared_ptr<const core::Adapter>> try_load(std::shared_ptr<const core::Model> model) const {
+  // What is loaded views `files`.
+  core::Result<std::shared_ptr<const core::Adapter>> try_load(std::shared_ptr<const core::Model> model) const& {
     return core::Adapter::load(std::move(model), *source_of(files));
   }
-  std::shared_ptr<const core::Adapter> load(std::shared_ptr<const core::Model> model) const {
+  core::Result<std::shared_ptr<const core::Adapter>> try_load(std::shared_ptr<const core::Model> model) const&& = delete;
+  std::shared_ptr<const core::Adapter> load(std::shared_ptr<const core::Model> model) const& {
     auto adapter = try_load(std::move(model));
     REQUIRE_MESSAGE(adapter.ok(), adapter.status().message());
     return *adapter;
   }
+  std::shared_ptr<const core::Adapter> load(std::shared_ptr<const core::Model> model) const&& = delete;
 };
 
 struct Merge {

@@ -260,7 +260,8 @@ TEST_CASE("adapter: swapped in the middle of a reply, the tokens stay and are co
 
 TEST_CASE("adapter: exact compute gives the same bits for any chunk, thread count and company") {
   const Case c("v3-tiny");
-  const auto other = RandomAdapter(c.checkpoint, *c.model, 9).load(c.model);
+  const RandomAdapter other_files(c.checkpoint, *c.model, 9);
+  const auto other = other_files.load(c.model);
   const auto ids = some_ids(*c.model);
   std::vector<std::vector<float>> want;
   for (const auto& uses : {std::vector<AdapterUse>{}, {{c.loaded, 1}}, {{other, 1}, {c.loaded, 0.5f}}}) {

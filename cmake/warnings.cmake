@@ -10,7 +10,7 @@ target_include_directories(ponder_options INTERFACE ${PROJECT_SOURCE_DIR} ${PROJ
 # Files compiled with different -m flags must agree on how Eigen aligns its memory.
 target_compile_definitions(ponder_options INTERFACE EIGEN_MAX_ALIGN_BYTES=64)
 if(PONDER_SANITIZE)
-  target_compile_options(ponder_options INTERFACE -fsanitize=${PONDER_SANITIZE} -fno-omit-frame-pointer -g)
+  target_compile_options(ponder_options INTERFACE -fsanitize=${PONDER_SANITIZE} -fno-omit-frame-pointer -g1)
   target_link_options(ponder_options INTERFACE -fsanitize=${PONDER_SANITIZE})
   if(PONDER_SANITIZE MATCHES "undefined")
     target_compile_options(ponder_options INTERFACE -fno-sanitize-recover=undefined)

@@ -223,10 +223,10 @@ Result<std::unique_ptr<ThreadPool>> ThreadPool::create(int n_threads, const Hook
   std::unique_ptr<ThreadPool> pool(new ThreadPool());
   pool->state_ = std::make_unique<State>();
   State& state = *pool->state_;
+  state.process = process_id();  // first: a pool of another process is left to that process's end
   state.n_threads = n_threads;
   state.spans = std::vector<Span>(static_cast<std::size_t>(n_threads));
   state.hooks = hooks;
-  state.process = process_id();
   if (hooks.executor) return pool;
   state.workers.reserve(static_cast<std::size_t>(n_threads - 1));
   const SignalsBlocked blocked;

@@ -141,7 +141,7 @@ class Caller {
     else if constexpr (std::is_same_v<T, std::int64_t>) return one_of<std::int64_t>({0, 1, 1000, -1, INT64_MIN, INT64_MAX});
     else if constexpr (std::is_same_v<T, std::uint64_t>) return one_of<std::uint64_t>({0, 1, UINT64_MAX});
     else if constexpr (std::is_same_v<T, const char*>)
-      return one_of<const char*>({nullptr, "", text_, text_, "/nowhere/at/all", "\xff\xfe/nowhere", "bf16", "deepseek-r1"});
+      return one_of<const char*>({nullptr, names_[0], text_, text_, names_[1], names_[2], names_[3], names_[4]});
     else if constexpr (std::is_same_v<T, ponder_runtime*> || std::is_same_v<T, const ponder_runtime*>) return maybe(tiny_.runtime.get());
     else if constexpr (std::is_same_v<T, ponder_model*> || std::is_same_v<T, const ponder_model*>) return maybe(tiny_.model.get());
     else if constexpr (std::is_same_v<T, const ponder_tokenizer*>) return maybe(tokenizer_.get());
@@ -210,6 +210,7 @@ class Caller {
   bool asked_ = false;
   Slots slots_;
   char text_[kRoom];
+  const char names_[5][kRoom] = {"", "/nowhere/at/all", "\xff\xfe/nowhere", "bf16", "deepseek-r1"};
   std::int32_t ids_[kRoom], out_ids_[kRoom];
   float floats_[kRoom] = {};
   std::size_t size_ = 0;

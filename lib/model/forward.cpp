@@ -6,6 +6,7 @@
 
 #include "lib/base/format.h"
 #include "lib/model/decoder_layer.h"
+#include "lib/model/device_forward.h"
 #include "lib/ops/ops.h"
 
 namespace ponder::core {
@@ -16,6 +17,7 @@ struct Forward::State {
   ForwardOptions options;
   Rope rope;
   Scratch s;
+  std::unique_ptr<DeviceForward> device;  // computes instead, without scratch memory here
   Buffer low_rank_memory;
   // The pass under way.
   std::vector<SequenceRows> sequences;
@@ -52,17 +54,23 @@ Result<Forward> Forward::create(const Model& model, const Context& ctx, const Fo
   st.ctx = ctx;
   st.options = options;
   st.rope = Rope::create(model.config());
+  st.sequences.reserve(options.max_rows);
+  st.logits_rows.reserve(options.max_logits_rows);
+  if (ctx.device) {
+    PONDER_ASSIGN(st.device, DeviceForward::create(model, ctx, options));
+    PONDER_TRY(forward.set_low_ranks(ctx.low_ranks));
+    return forward;
+  }
   PONDER_ASSIGN(st.s, Scratch::create(model.config(), options, ctx.memory));
   st.ctx.int8_units = st.s.int8_units;
   st.ctx.n_int8_units = st.s.n_int8_units;
-  st.sequences.reserve(options.max_rows);
-  st.logits_rows.reserve(options.max_logits_rows);
   PONDER_TRY(forward.set_low_ranks(ctx.low_ranks));
   return forward;
 }
 
 Status Forward::set_low_ranks(const ops::LowRanks* low_ranks) {
   State& st = *state_;
+  if (low_ranks && st.device) return Status(Code::unsupported, "adapters run on the CPU only, this pass is on a device");
   if (low_ranks) {
     // Of one region the most: q, k and v; gate and up of dense, or of shared and routed experts; the head.
     const std::size_t rows = st.options.max_rows, wave = st.s.expert_in.n_rows;
@@ -98,6 +106,8 @@ Status Forward::begin(const Batch& batch) {
   for (const SequenceRows& sequence : batch.sequences) {
     if (sequence.first_row != covered || !sequence.kv)
       return Status(Code::invalid_argument, "the sequences of a batch must cover its rows in order");
+    if (sequence.kv->layout().device != st.ctx.device)
+      return Status(Code::invalid_argument, "a pass wants caches that lie where it computes, on the same device or in RAM");
     covered += sequence.n_rows;
   }
   if (covered != batch.token_ids.size())
@@ -111,6 +121,11 @@ Status Forward::begin(const Batch& batch) {
   st.tap = batch.tap;
   st.n_rows = covered;
   st.layer = 0;
+  if (st.device) {
+    PONDER_TRY(st.device->begin(batch));
+    st.active = true;
+    return {};
+  }
   for (std::size_t i = 0; i < st.sequences.size(); ++i) {
     const SequenceRows& sequence = st.sequences[i];
     for (std::size_t r = 0; r < sequence.n_rows; ++r) {
@@ -128,6 +143,14 @@ Status Forward::begin(const Batch& batch) {
 Status Forward::advance(Clock::time_point deadline) {
   State& st = *state_;
   if (!st.active) return Status(Code::state, "no forward pass is under way");
+  if (st.device) {
+    Status status = st.device->advance(deadline);
+    st.layer = st.device->layer();
+    st.active = status.code() == Code::pending;
+    if (status.ok())
+      for (const SequenceRows& sequence : st.sequences) sequence.kv->commit(sequence.n_rows);
+    return status;
+  }
   const ModelWeights& weights = st.model->weights();
   const Tensor x = st.s.residual.rows(0, st.n_rows);
   const Rows rows{st.n_rows, st.sequences, st.options.mla_form};
@@ -167,13 +190,23 @@ float Forward::progress() const {
   const auto n = static_cast<float>(state_->config().num_hidden_layers);
   return static_cast<float>(state_->layer) / n;
 }
-Tensor Forward::logits() const { return state_->s.logits.rows(0, state_->logits_rows.size()); }
-Tensor Forward::final_hidden() const { return state_->s.normed.rows(0, state_->n_rows); }
-Tensor Forward::final_hidden_prenorm() const { return state_->s.residual.rows(0, state_->n_rows); }
+Tensor Forward::logits() const {
+  if (state_->device) return state_->device->logits();
+  return state_->s.logits.rows(0, state_->logits_rows.size());
+}
+Tensor Forward::final_hidden() const {
+  if (state_->device) return state_->device->final_hidden();
+  return state_->s.normed.rows(0, state_->n_rows);
+}
+Tensor Forward::final_hidden_prenorm() const {
+  if (state_->device) return state_->device->final_hidden_prenorm();
+  return state_->s.residual.rows(0, state_->n_rows);
+}
 
 Status Forward::mtp(const Tensor& hidden, std::span<const TokenId> next_ids, KvCache& kv, Tensor out_logits,
                     Tensor out_hidden) {
   State& st = *state_;
+  if (st.device) return Status(Code::unsupported, "the MTP layer runs on the CPU only, this pass is on a device");
   const MtpWeights* w = st.model->weights().mtp.get();
   if (!w) return Status(Code::unsupported, "this model has no MTP layer (config num_nextn_predict_layers)");
   if (next_ids.size() > st.options.max_rows || next_ids.size() != hidden.n_rows || next_ids.empty())

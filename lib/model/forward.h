@@ -48,6 +48,7 @@ struct ForwardOptions {
   MlaForm mla_form = MlaForm::automatic;  // automatic: absorbed in exact compute; fast expands for long chunks
 };
 
+// Computes on the CPU or, where the context has one, on a device (lib/model/device_forward.h); caches must lie there too.
 // One pass at a time; owns the scratch memory (sized at creation, so that a pass allocates nothing) and can stop between
 // two layers and go on later.
 class Forward {

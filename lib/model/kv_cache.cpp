@@ -1,5 +1,6 @@
 #include "lib/model/kv_cache.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <limits>
@@ -31,11 +32,17 @@ Result<KvLayout> KvLayout::create(const Config& config, DType type) {
 }
 
 Result<KvCache::BlockRef> KvCache::new_block() const {
-  PONDER_ASSIGN(Buffer memory, Buffer::allocate(layout_.token_bytes() * kBlockTokens, memory_, MemoryUse::kv));
   auto* block = new (std::nothrow) Block;
   if (!block) return Status(Code::out_of_memory, "cannot allocate a block of the KV cache");
-  block->memory = std::move(memory);
-  return BlockRef(block);
+  BlockRef ref(block);
+  if (layout_.device) {
+    PONDER_ASSIGN(block->device_memory, layout_.device->allocate(layout_.token_bytes() * kBlockTokens));
+    block->rows = block->device_memory.data();
+  } else {
+    PONDER_ASSIGN(block->memory, Buffer::allocate(layout_.token_bytes() * kBlockTokens, memory_, MemoryUse::kv));
+    block->rows = block->memory.data();
+  }
+  return ref;
 }
 
 Result<KvCache> KvCache::create(const KvLayout& layout, std::size_t context_length, std::shared_ptr<Memory> memory) {
@@ -49,9 +56,9 @@ Result<KvCache> KvCache::create(const KvLayout& layout, std::size_t context_leng
   if (block_bytes > 0 && n_blocks > std::numeric_limits<std::ptrdiff_t>::max() / block_bytes)
     return fail(Code::out_of_memory, "a KV cache of {} tokens of {} bytes exceeds the address space", context_length,
                 layout.token_bytes());
-  const Status fits = cache.memory_ ? cache.memory_->would_fit(MemoryUse::kv, n_blocks * block_bytes) : Status();
+  const Status fits = cache.memory_ && !layout.device ? cache.memory_->would_fit(MemoryUse::kv, n_blocks * block_bytes) : Status();
   // Not from a host's allocator: it may have to find what is only asked for as a question.
-  const bool ask = fits.ok() && !(cache.memory_ && cache.memory_->has_allocator());
+  const bool ask = fits.ok() && !layout.device && !(cache.memory_ && cache.memory_->has_allocator());
   if (Status status = ask ? Buffer::allocate(n_blocks * block_bytes).status() : fits; !status.ok())
     return std::move(status).with_prefix(fmt::format("KV cache of {} tokens", context_length));
   cache.blocks_.reserve(n_blocks);
@@ -70,17 +77,21 @@ KvCache::BlockRef KvCache::BlockRef::share(BlockRef spare) const {
   return BlockRef(block_);
 }
 
-void KvCache::BlockRef::make_exclusive(bool copy) {
+Status KvCache::BlockRef::make_exclusive(bool copy, const KvLayout& layout) {
   // Acquire: what the last of the other users did with the block happens before what we write. No new user can come:
   // it would have to share this very use.
-  if (block_->n_users.load(std::memory_order_acquire) == 1) return;
+  if (block_->n_users.load(std::memory_order_acquire) == 1) return {};
   const std::lock_guard lock(block_->mutex);
-  if (block_->n_users.load(std::memory_order_relaxed) == 1) return;  // the other one took the spare, or left
-  Block* own = std::exchange(block_->spares, block_->spares->next);
+  if (block_->n_users.load(std::memory_order_relaxed) == 1) return {};  // the other one took the spare, or left
+  Block* own = block_->spares;
+  const std::size_t n_bytes = layout.token_bytes() * kBlockTokens;
+  if (copy && layout.device) PONDER_TRY(layout.device->copy(own->rows, block_->rows, n_bytes));
+  if (copy && !layout.device) std::memcpy(own->rows, block_->rows, n_bytes);
+  block_->spares = own->next;
   own->next = nullptr;
-  if (copy) std::memcpy(own->memory.data(), block_->memory.data(), own->memory.size_bytes());
   block_->n_users.fetch_sub(1, std::memory_order_release);
   block_ = own;
+  return {};
 }
 
 void KvCache::BlockRef::release() {
@@ -125,12 +136,45 @@ Status KvCache::prepare(std::size_t count) {
   if (count == 0) return {};
   const std::size_t first = n_tokens_ / kBlockTokens, last = (n_tokens_ + count - 1) / kBlockTokens;
   for (std::size_t i = first; i <= last; ++i)
-    blocks_[i].make_exclusive(i == first && n_tokens_ % kBlockTokens != 0);
+    PONDER_TRY(blocks_[i].make_exclusive(i == first && n_tokens_ % kBlockTokens != 0, layout_));
   return {};
 }
 
 std::byte* KvCache::block_rows(std::size_t block, std::size_t layer) const {
-  return blocks_[block]->memory.data() + layer * kBlockTokens * layout_.row_bytes();
+  return blocks_[block]->rows + layer * kBlockTokens * layout_.row_bytes();
+}
+
+namespace {
+
+// body(token, n bytes, offset in bytes) for the parts of [first, first + count) that lie in one block each.
+template <class Body>
+Status for_parts(std::size_t first, std::size_t count, std::size_t row_bytes, const Body& body) {
+  for (std::size_t done = 0; done < count;) {
+    const std::size_t at = first + done, n = std::min(count - done, KvCache::kBlockTokens - at % KvCache::kBlockTokens);
+    PONDER_TRY(body(at, n * row_bytes, done * row_bytes));
+    done += n;
+  }
+  return {};
+}
+
+}  // namespace
+
+Status KvCache::read_rows(std::size_t layer, std::size_t first, std::size_t count, void* to) const {
+  return for_parts(first, count, layout_.row_bytes(), [&](std::size_t token, std::size_t n_bytes, std::size_t offset) -> Status {
+    std::byte* part = static_cast<std::byte*>(to) + offset;
+    if (layout_.device) return layout_.device->download(part, row(layer, token), n_bytes);
+    std::memcpy(part, row(layer, token), n_bytes);
+    return {};
+  });
+}
+
+Status KvCache::write_rows(std::size_t layer, std::size_t first, std::size_t count, const void* from) {
+  return for_parts(first, count, layout_.row_bytes(), [&](std::size_t token, std::size_t n_bytes, std::size_t offset) -> Status {
+    const std::byte* part = static_cast<const std::byte*>(from) + offset;
+    if (layout_.device) return layout_.device->upload(row(layer, token), part, n_bytes);
+    std::memcpy(row(layer, token), part, n_bytes);
+    return {};
+  });
 }
 
 }  // namespace ponder::core

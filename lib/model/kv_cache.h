@@ -19,6 +19,7 @@
 #include "lib/base/buffer.h"
 #include "lib/base/dtype.h"
 #include "lib/base/status.h"
+#include "lib/ops/device.h"
 #include "lib/ops/kv_rows.h"
 
 namespace ponder::core {
@@ -30,6 +31,7 @@ struct KvLayout {
   std::size_t row_elements = 0;  // per token and layer
   DType type = DType::f32;       // f32, f16, bf16, q8_0, f8_e4m3 (latent caches): see KvFormat
   std::size_t latent_elements = 0;  // the first of a row in latent caches: kv_lora_rank
+  std::shared_ptr<ops::Device> device = {};  // rows lie in its memory; null: in RAM
 
   ops::KvFormat format() const { return {type, row_elements, latent_elements}; }
   std::size_t row_bytes() const { return format().row_bytes(); }
@@ -63,15 +65,21 @@ class KvCache {
   Status prepare(std::size_t count);
   void commit(std::size_t count) { n_tokens_ += count; }
 
-  // Rows of one block and layer: [kBlockTokens, row_elements], contiguous.
+  // Rows of one block and layer: [kBlockTokens, row_elements], contiguous. On a device, an address there: see read_rows.
   std::byte* block_rows(std::size_t block, std::size_t layer) const;
   std::byte* row(std::size_t layer, std::size_t token) const {
     return block_rows(token / kBlockTokens, layer) + token % kBlockTokens * layout_.row_bytes();
   }
+  // Rows of tokens [first, first + count) of a layer, wherever they lie, to and from count * row_bytes() bytes in RAM. Rows
+  // that are written must be prepared.
+  Status read_rows(std::size_t layer, std::size_t first, std::size_t count, void* to) const;
+  Status write_rows(std::size_t layer, std::size_t first, std::size_t count, const void* from);
 
  private:
   struct Block {
     Buffer memory;  // [n_layers, kBlockTokens, row_elements]
+    ops::DeviceBuffer device_memory;  // the same, instead
+    std::byte* rows = nullptr;        // of the one that there is
     std::mutex mutex;
     std::atomic<int> n_users{1};  // changed under the mutex
     Block* spares = nullptr;      // n_users - 1 blocks, chained by next
@@ -92,7 +100,7 @@ class KvCache {
     // A second use of the same block; `spare` (not null) is kept for the first of the two that writes.
     BlockRef share(BlockRef spare) const;
     // Gives this use a block of its own, with the same content if `copy`; nothing when it is the only user.
-    void make_exclusive(bool copy);
+    Status make_exclusive(bool copy, const KvLayout& layout);
     Block* operator->() const { return block_; }
 
    private:

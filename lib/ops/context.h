@@ -9,6 +9,7 @@
 #include "lib/base/memory.h"
 #include "lib/base/tensor.h"
 #include "lib/base/thread_pool.h"
+#include "lib/ops/device.h"
 #include "lib/ops/low_rank.h"
 #include "lib/ops/onednn.h"
 
@@ -50,6 +51,8 @@ struct Context {
   const ops::LowRanks* low_ranks = nullptr;
   float* low_rank_floats = nullptr;
   std::shared_ptr<Memory> memory = nullptr;  // for what is made to work with it; null: operator new, not counted
+  // A device that computes passes whose caches lie there (lib/model/device_forward.h); null: the CPU does.
+  std::shared_ptr<ops::Device> device = nullptr;
 
   bool cancelled() const { return cancel && cancel->load(std::memory_order_relaxed); }
 };

@@ -1,6 +1,7 @@
 // Models: loading, what they are, what they need.
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 
 #include "capi/values.h"
 #include "lib/base/format.h"
@@ -76,6 +77,19 @@ std::string most_bytes(const std::vector<std::pair<std::string, std::int64_t>>& 
   return most == by_type.end() ? "" : most->first;
 }
 
+// What sessions in fast compute would run on, and why it is the CPU.
+std::string device_text() {
+  const char* name = std::getenv("PONDER_DEVICE");
+  const auto choice = core::ops::DeviceChoice::parse(name && *name ? name : "auto");
+  if (!choice.ok()) return "cpu (" + choice.status().message() + ")";
+  const auto device = (*choice)->device();
+  if (!device.ok()) return "cpu (" + device.status().message() + ")";
+  const auto info = (*device)->info();
+  if (!info.ok()) return (*device)->name();
+  return fmt::format("{}, {:.1f} of {:.1f} GB free", (*device)->name(), static_cast<double>(info->free_bytes) / 1e9,
+                     static_cast<double>(info->total_bytes) / 1e9);
+}
+
 Status inspect(const core::FileSource& source, const ponder_session_params* params, ponder_buffer** out_json) {
   core::SessionParams session;
   PONDER_TRY(capi::to_core(params, session));
@@ -121,6 +135,7 @@ Status inspect(const core::FileSource& source, const ponder_session_params* para
                                  {"kv_cache", plan.kv_bytes},
                                  {"scratch", plan.scratch_bytes},
                                  {"total", s.weight_bytes + plan.kv_bytes + plan.scratch_bytes}});
+  json.emplace_back("device", device_text());
   json.emplace_back("warnings", texts(model.report.warnings));
   *out_json = capi::new_buffer(core::dump_json(json));
   return {};

@@ -105,6 +105,8 @@ ponder_status PONDER_CALL ponder_runtime_create(const ponder_runtime_params* par
         core::Memory::Allocator{p.allocate, p.deallocate, p.allocator_user_data});
     shared->kernels = kernels::make_table(cap);
     if (cap >= kernels::Isa::avx512bf16) shared->onednn = core::ops::Onednn::load_if_faster();
+    const char* device = std::getenv("PONDER_DEVICE");
+    PONDER_ASSIGN(shared->device, core::ops::DeviceChoice::parse(device && *device ? device : "auto"));
     PONDER_ASSIGN(shared->pool, core::ThreadPool::create(p.n_threads, {p.on_thread_start, p.thread_user_data, p.executor,
                                                                        p.executor_user_data}));
     const core::Log& log = shared->log;

@@ -86,6 +86,8 @@ std::string manual_page(const std::vector<Command>& commands) {
   }
   return out + ".SH EXIT STATUS\n0 when all went well, 1 when something failed (the message says what), above 100 when the command line is wrong.\n"
                ".SH ENVIRONMENT\n.TP\n\\fBPONDER_MAX_ISA\\fR\nHighest instruction set, as \\fB\\-\\-max\\-isa\\fR.\n"
+               ".TP\n\\fBPONDER_DEVICE\\fR\n\\fBauto\\fR (a GPU in fast compute, where there is one), \\fBcpu\\fR, "
+               "\\fBcuda\\fR or \\fBcuda:N\\fR.\n"
                ".TP\n\\fBOLLAMA_MODELS\\fR, \\fBHF_HUB_CACHE\\fR, \\fBHF_HOME\\fR\nWhere models of other programs lie.\n"
                ".SH EXAMPLES\n.nf\nponder run \\-p \"What is 347+85?\"\n"
                "ponder run \\-\\-model DeepSeek\\-R1\\-Distill\\-Qwen\\-1.5B \\-p \"Why is the sky blue?\"\n"

@@ -386,7 +386,7 @@ PONDER_API ponder_status PONDER_CALL ponder_model_plan(const ponder_model* model
 /**
  * What a checkpoint is, as a JSON object, from config.json and the tensor headers; no weight is read: architecture,
  * parameters in all and active per token, bytes per dtype and component, kv_bytes_per_token, memory_plan for a session
- * with `params` (NULL: the default), warnings. Errors as ponder_model_load.
+ * with `params` (NULL: the default), device (where sessions would compute and why), warnings. Errors as ponder_model_load.
  */
 PONDER_API ponder_status PONDER_CALL ponder_inspect(const char* path, const ponder_session_params* params,
                                                     ponder_buffer** out_json, ponder_error* err) PONDER_NOEXCEPT;

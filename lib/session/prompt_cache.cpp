@@ -119,7 +119,7 @@ void PromptCache::restore(std::uint64_t key, std::span<const TokenId> ids, KvCac
     }
     if (!kv.prepare(count).ok()) return;
     for (std::size_t layer = 0; layer < kv.layout().n_layers; ++layer)
-      std::memcpy(kv.row(layer, kv.n_tokens()), rows.data() + (layer * n_rows + first) * row_bytes, count * row_bytes);
+      if (!kv.write_rows(layer, kv.n_tokens(), count, rows.data() + (layer * n_rows + first) * row_bytes).ok()) return;
     kv.commit(count);
   }
 }
@@ -165,10 +165,15 @@ Status PromptCache::write(const fs::path& path, std::uint64_t key, std::span<con
   for (TokenId id : ids) w.number(id);
   w.number(checksum(buffer));
   PONDER_TRY(file->write(bytes_of(buffer)));
+  std::vector<std::byte> layer_rows;
   for (std::size_t first = 0; first < ids.size(); first += kBlock) {
     const std::size_t n_rows = std::min(kBlock, ids.size() - first);
     buffer.clear();
-    for (std::size_t layer = 0; layer < kv.layout().n_layers; ++layer) w.raw(kv.row(layer, first), n_rows * row_bytes);
+    for (std::size_t layer = 0; layer < kv.layout().n_layers; ++layer) {
+      layer_rows.resize(n_rows * row_bytes);
+      PONDER_TRY(kv.read_rows(layer, first, n_rows, layer_rows.data()));
+      w.raw(layer_rows.data(), layer_rows.size());
+    }
     w.number(checksum(buffer));
     PONDER_TRY(file->write(bytes_of(buffer)));
   }

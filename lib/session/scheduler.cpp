@@ -51,17 +51,21 @@ Status Scheduler::add(Session& session, std::int32_t priority) {
     return Status(Code::invalid_argument, "the session has another compute or kv_type than those in the batch");
   members_.reserve(members_.size() + 1);
   order_.reserve(members_.size() + 1);
-  if (!forward_ || st.params.compute != compute_) {
+  if (!members_.empty() && st.ctx.device != device_)
+    return Status(Code::invalid_argument, "the session computes on another device than those in the batch");
+  if (!forward_ || st.params.compute != compute_ || st.ctx.device != device_) {
     ForwardOptions options;
     options.max_rows = params_.token_budget;
     options.max_logits_rows = std::min(kMostLogitsRows, params_.token_budget);
     options.int8_rows = st.params.compute == Compute::fast;
     Context ctx{&runtime_->kernels, runtime_->pool.get(), params_.n_threads, st.params.compute, nullptr, runtime_->onednn.get()};
     ctx.memory = runtime_->memory;
+    ctx.device = st.ctx.device;
     pass_.drop();
     forward_.reset();
     PONDER_ASSIGN(forward_, Forward::create(*model_, ctx, options));
     compute_ = st.params.compute;
+    device_ = st.ctx.device;
   }
   kv_type_ = kv_type;
   Member member;

@@ -78,6 +78,7 @@ class Scheduler {
   std::optional<Forward> forward_;
   Compute compute_ = Compute::exact;  // of forward_
   DType kv_type_ = DType::f32;
+  std::shared_ptr<ops::Device> device_;  // of forward_; null: the CPU
   std::vector<Member> members_;
   std::vector<Member*> order_;        // candidates of one plan
   SharedPass pass_;

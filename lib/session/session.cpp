@@ -26,6 +26,8 @@ Status resolve(const Config& config, SessionParams& params) {
   return {};
 }
 
+}  // namespace
+
 ForwardOptions forward_options(const SessionParams& params) {
   ForwardOptions options;
   options.max_rows = std::max(params.prefill_chunk, kMaxLogitsRows);
@@ -33,8 +35,6 @@ ForwardOptions forward_options(const SessionParams& params) {
   options.int8_rows = params.compute == Compute::fast;
   return options;
 }
-
-}  // namespace
 
 Result<SessionPlan> Session::plan(const Config& config, const SessionParams& params) {
   SessionPlan plan{params};
@@ -69,10 +69,7 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Runtime> 
             st.runtime->onednn.get()};
   st.ctx.memory = st.runtime->memory;
   const Config& config = st.model->config();
-  PONDER_ASSIGN(const KvLayout layout, KvLayout::create(config, st.params.kv_type));
-  PONDER_ASSIGN(st.kv, shared ? shared->fork(st.params.context_length)
-                              : KvCache::create(layout, st.params.context_length, st.ctx.memory));
-  PONDER_ASSIGN(st.forward, Forward::create(*st.model, st.ctx, forward_options(st.params)));
+  PONDER_TRY(shared ? st.compute_on(shared->layout().device, shared) : st.choose_device());
   const Tokenizer* tokenizer = st.model->tokenizer().get();
   const auto vocab_size = static_cast<std::size_t>(config.vocab_size);
   const std::size_t n_ids = tokenizer ? std::min(vocab_size, tokenizer->n_ids()) : vocab_size;
@@ -95,6 +92,7 @@ const Model& Session::model() const { return *state_->model; }
 std::size_t Session::context_length() const { return state_->params.context_length; }
 std::span<const TokenId> Session::tokens() const { return state_->tokens; }
 FinishReason Session::finish_reason() const { return state_->finish; }
+std::string Session::device() const { return state_->ctx.device ? state_->ctx.device->name() : "cpu"; }
 Channel Session::channel() const { return state_->reasoning.channel(); }
 void Session::cancel() { state_->cancel.store(true, std::memory_order_relaxed); }
 const GenerateParams& Session::generate_params() const { return state_->generate; }

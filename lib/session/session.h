@@ -18,6 +18,7 @@
 #include "lib/model/forward.h"
 #include "lib/model/model.h"
 #include "lib/ops/context.h"
+#include "lib/ops/device_choice.h"
 #include "lib/session/prompt_cache.h"
 #include "lib/session/reasoning.h"
 #include "lib/session/sampler.h"
@@ -82,6 +83,7 @@ struct Runtime {
   std::shared_ptr<ThreadPool> pool;
   std::shared_ptr<const ops::Onednn> onednn;  // may be null
   std::shared_ptr<Memory> memory;             // may be null
+  std::shared_ptr<ops::DeviceChoice> device;  // null: the CPU computes
   Log log;
 };
 
@@ -119,6 +121,8 @@ class Session {
 
   const Model& model() const;
   std::size_t context_length() const;
+  // Where it computes: "cpu" or a device's name. May become "cpu" when the device fails or adapters are set.
+  std::string device() const;
   std::span<const TokenId> tokens() const;  // everything in the sequence, prompt and reply
   SessionStats stats() const;
 

@@ -37,13 +37,16 @@ Status Session::State::compute(Clock::time_point deadline, const Progress& progr
       const std::size_t last_row = pass_rows - 1;
       const SequenceRows sequence{&kv, 0, pass_rows};
       const std::span<const std::size_t> wanted(&last_row, pass_rows == n_pending() ? 1 : 0);
-      if (Status s = forward->begin({std::span(tokens).subspan(kv.n_tokens(), pass_rows), {&sequence, 1}, wanted}); !s.ok())
+      if (Status s = forward->begin({std::span(tokens).subspan(kv.n_tokens(), pass_rows), {&sequence, 1}, wanted}); !s.ok()) {
+        if (survives(s)) continue;
         return done(std::move(s));
+      }
       pass = &*forward;
     }
     Status status = forward->advance(deadline);
     if (status.code() == Code::pending) return done(std::move(status));
     pass = nullptr;
+    if (!status.ok() && survives(status)) continue;
     if (!status.ok()) return done(std::move(status));
     if (n_pending() == 0) {
       const float* row = forward->logits().row(0);

@@ -75,11 +75,14 @@ Status Session::evaluate(std::span<const TokenId> ids, std::span<const TokenId> 
   forward_options.max_rows = std::min(ids.size(), st.params.prefill_chunk);
   forward_options.max_logits_rows = options.last_only ? 1 : forward_options.max_rows;
   forward_options.int8_rows = st.params.compute == Compute::fast;
-  PONDER_ASSIGN(Forward forward, Forward::create(*st.model, st.ctx, forward_options));
-  PONDER_ASSIGN(KvCache kv, KvCache::create(st.kv.layout(), ids.size(), st.ctx.memory));
+  Context ctx = st.ctx;
+  KvLayout main_layout = st.kv.layout();
+  if (!mtp_next_ids.empty()) ctx.device = main_layout.device = nullptr;  // the MTP layer runs on the CPU only
+  PONDER_ASSIGN(Forward forward, Forward::create(*st.model, ctx, forward_options));
+  PONDER_ASSIGN(KvCache kv, KvCache::create(main_layout, ids.size(), ctx.memory));
   KvCache mtp_kv;
   if (!mtp_next_ids.empty()) {
-    KvLayout layout = st.kv.layout();
+    KvLayout layout = main_layout;
     layout.n_layers = 1;
     PONDER_ASSIGN(mtp_kv, KvCache::create(layout, ids.size(), st.ctx.memory));
   }

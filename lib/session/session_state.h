@@ -19,6 +19,8 @@ inline constexpr std::size_t kMaxLogitsRows = 16;
 inline constexpr std::size_t kMaxPending = 4;
 static_assert(kMaxPending <= kMaxLogitsRows);  // rows that every session's pass has room for
 
+ForwardOptions forward_options(const SessionParams& params);  // of a session's own pass
+
 struct Session::State {
   std::shared_ptr<const Runtime> runtime;
   std::shared_ptr<const Model> model;
@@ -66,6 +68,7 @@ struct Session::State {
   // Whether rows of both can be in one pass.
   bool fits_with(const State& other) const {
     return model == other.model && params.compute == other.params.compute && kv.layout().type == other.kv.layout().type &&
+           ctx.device == other.ctx.device &&
            (adapters == other.adapters || (adapters && other.adapters && *adapters == *other.adapters));
   }
   // Of the model and its adapters: what cached rows are bound to.
@@ -78,6 +81,7 @@ struct Session::State {
     key.add(static_cast<std::uint64_t>(kv.layout().type));
     key.add(static_cast<std::uint64_t>(kv.layout().n_layers));
     key.add(static_cast<std::uint64_t>(kv.layout().row_elements));
+    key.add(static_cast<std::uint64_t>(ctx.device != nullptr));
     return key.value();
   }
   // The logits of the last token are there; a prompt that is complete now goes to the prompt cache.
@@ -89,6 +93,7 @@ struct Session::State {
   }
   // Room for the adapters first: nothing has changed when it fails.
   Status attach(std::shared_ptr<const AdapterSet> set) {
+    if (set && ctx.device) PONDER_TRY(leave_device(Status(Code::unsupported, "adapters run on the CPU only")));
     PONDER_TRY(forward->set_low_ranks(set ? &set->low_ranks() : nullptr));
     adapters = std::move(set);
     ctx.low_ranks = adapters ? &adapters->low_ranks() : nullptr;
@@ -104,6 +109,12 @@ struct Session::State {
   void reset_reply();   // a new prompt: channel, counters, stop strings
   void replay();        // channel, detokenizer and held text to where the tokens of the reply left them
   std::int64_t& counter(const TokenInfo& info);
+
+  // session_device.cpp. Makes cache and forward pass: on `device`, or the CPU's; `shared`: as a fork of that cache, which lies there.
+  Status compute_on(std::shared_ptr<ops::Device> device, const KvCache* shared);
+  Status choose_device();                    // the runtime's, or the CPU
+  Status leave_device(const Status& why);    // for the CPU; all tokens are pending then
+  bool survives(const Status& status);       // a failure of the device, after which the CPU goes on
 
   Status check_ids(std::span<const TokenId> ids) const;
   Status set_tokens(std::span<const TokenId> ids, std::size_t n_keep, const Progress& progress);

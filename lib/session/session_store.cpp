@@ -73,8 +73,11 @@ Result<std::string> Session::save() const {
   w.number(st.logits_valid);
   if (st.logits_valid)
     for (float logit : st.logits) w.number(logit);
-  for (std::size_t layer = 0; layer < n_layers; ++layer)
-    for (std::size_t t = 0; t < n_cached; ++t) w.raw(st.kv.row(layer, t), row_bytes);
+  for (std::size_t layer = 0; layer < n_layers; ++layer) {
+    std::vector<std::byte> layer_rows(n_cached * row_bytes);
+    PONDER_TRY(st.kv.read_rows(layer, 0, n_cached, layer_rows.data()));
+    w.raw(layer_rows.data(), layer_rows.size());
+  }
 
   std::string out;
   out.reserve(kHeaderBytes + body.size() + kChecksumBytes);
@@ -179,8 +182,7 @@ Status Session::restore(std::string_view bytes) {
   st.cut(0);
   PONDER_TRY(st.kv.prepare(n_cached));
   for (std::size_t layer = 0; layer < layout.n_layers; ++layer)
-    for (std::size_t t = 0; t < n_cached; ++t)
-      std::memcpy(st.kv.row(layer, t), rows.data() + (layer * n_cached + t) * layout.row_bytes(), layout.row_bytes());
+    PONDER_TRY(st.kv.write_rows(layer, 0, n_cached, rows.data() + layer * n_cached * layout.row_bytes()));
   st.kv.commit(n_cached);
   st.tokens.assign(tokens.begin(), tokens.end());
   st.infos.assign(infos.begin(), infos.end());

@@ -29,6 +29,7 @@ endfunction()
 
 ponder_check_choice(PONDER_PCRE2)
 ponder_check_choice(PONDER_ONEDNN)
+ponder_check_choice(PONDER_CUDA)
 
 set(PONDER_HAVE_PCRE2 OFF)
 if(NOT PONDER_PCRE2 STREQUAL "OFF")
@@ -47,3 +48,4 @@ if(NOT PONDER_PCRE2 STREQUAL "OFF")
 endif()
 
 include(onednn)
+include(cuda)

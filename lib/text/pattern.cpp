@@ -7,37 +7,19 @@
 #include <algorithm>
 
 #include "lib/base/format.h"
-#include "lib/text/utf8.h"
+#include "lib/text/pattern_matches.h"
+#include "lib/text/unicode_category.h"
 
 namespace ponder::core {
 
 namespace {
-
-// Collects matches as Hugging Face's find_iter yields them: none of them empty right behind another.
-template <class Find>
-Status collect(std::string_view text, std::vector<TextSpan>& matches, const Find& find) {
-  std::size_t at = 0, last_end = std::string_view::npos;
-  while (at <= text.size()) {
-    TextSpan match;
-    bool found = false;
-    PONDER_TRY(find(at, match, found));
-    if (!found) break;
-    if (match.begin == match.end && match.end == last_end) {
-      at += at < text.size() ? utf8::next(text, at).size : 1;
-      continue;
-    }
-    matches.push_back(match);
-    at = last_end = match.end;
-  }
-  return {};
-}
 
 class Literal final : public Pattern {
  public:
   explicit Literal(std::string_view text) : text_(text) {}
   Result<std::unique_ptr<Scratch>> make_scratch() const override { return std::make_unique<Scratch>(); }
   Status find_all(std::string_view text, Scratch&, std::vector<TextSpan>& matches) const override {
-    return collect(text, matches, [&](std::size_t at, TextSpan& match, bool& found) {
+    return collect_matches(text, matches, [&](std::size_t at, TextSpan& match, bool& found) {
       const std::size_t begin = text.find(text_, at);
       found = begin != text.npos;
       match = {begin, begin + text_.size()};
@@ -106,11 +88,9 @@ class Regex final : public Pattern {
 
   Status find_all(std::string_view text, Scratch& scratch, std::vector<TextSpan>& matches) const override {
     auto& s = static_cast<RegexScratch&>(scratch);
-    // The interpreter counts one for each character that it gives back: a run as long as the text must pass, an exponential
-    // pattern must not.
-    const std::size_t limit = 10'000'000 + 8 * std::min<std::size_t>(text.size(), 100'000'000);
-    pcre2_set_match_limit(s.context.get(), static_cast<std::uint32_t>(limit));
-    return collect(text, matches, [&](std::size_t at, TextSpan& match, bool& found) -> Status {
+    // The interpreter counts one for each character that it gives back.
+    pcre2_set_match_limit(s.context.get(), static_cast<std::uint32_t>(search_limit(text)));
+    return collect_matches(text, matches, [&](std::size_t at, TextSpan& match, bool& found) -> Status {
       int n = run(text, at, PCRE2_NO_UTF_CHECK, s);
       if (n == PCRE2_ERROR_JIT_STACKLIMIT) n = run(text, at, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, s);
       found = n > 0;
@@ -151,14 +131,15 @@ std::string pattern_unicode_version() {
   return version;
 }
 
+bool has_regular_expressions() { return true; }
+
 #else
 
-Result<std::shared_ptr<const Pattern>> Pattern::regex(std::string_view source) {
-  return fail(Code::unsupported,
-              "tokenizer.json: pattern '{}' needs regular expressions, and ponder was built with PONDER_PCRE2=OFF", source);
-}
+Result<std::shared_ptr<const Pattern>> Pattern::regex(std::string_view source) { return simple(source); }
 
-std::string pattern_unicode_version() { return {}; }
+std::string pattern_unicode_version() { return std::string(unicode_category_version()); }
+
+bool has_regular_expressions() { return false; }
 
 #endif
 

@@ -1,6 +1,6 @@
 // Patterns of tokenizer.json, found in a text. Hugging Face's library runs them with Oniguruma in its Ruby syntax, we with
-// PCRE2: regex() translates what the two spell differently and refuses, by name, what it cannot. Immutable; any number of
-// threads may search, each with a Scratch of its own.
+// PCRE2: regex() translates what the two spell differently and refuses, by name, what it cannot. A build without PCRE2 has
+// simple() in its place. Immutable; any number of threads may search, each with a Scratch of its own.
 #pragma once
 
 #include <cstddef>
@@ -17,6 +17,10 @@ namespace ponder::core {
 class Pattern {
  public:
   static Result<std::shared_ptr<const Pattern>> regex(std::string_view source);
+  // By a matcher of our own, what the split patterns of DeepSeek, Llama 3, Qwen2 and GPT-2 are made of: alternatives of
+  // characters, sets, \s, \S and general categories, repeated greedily, with (?!x) of one character or $ at their end; and
+  // (?i:...) of texts. The same matches as regex(). All else is `unsupported`, by name.
+  static Result<std::shared_ptr<const Pattern>> simple(std::string_view source);
   static std::shared_ptr<const Pattern> literal(std::string_view text);
   virtual ~Pattern() = default;
 
@@ -34,7 +38,8 @@ class Pattern {
 // Oniguruma's Ruby syntax in, PCRE2's out; for tests.
 Result<std::string> to_pcre2(std::string_view source);
 
-// Unicode version of \p{L} and the like, "14.0.0"; empty without PCRE2.
+// Unicode version of \p{L} and the like, "14.0.0".
 std::string pattern_unicode_version();
+bool has_regular_expressions();  // with PCRE2; else regex() is simple()
 
 }  // namespace ponder::core

@@ -21,7 +21,7 @@ aligned=$(find "$build" -path '*ponder_kernels_avx*' -name '*.obj' -exec $objdum
 
 $wine "$build/examples/cli/ponder.exe" run -p "What is 347+85?" >"$build/answer.txt" 2>"$build/errors.txt" || { cat "$build/errors.txt"; exit 1; }
 grep -F '\boxed{432}' "$build/answer.txt" || fail "no answer: $(cat "$build/answer.txt")"
-for tests in base io kernels golden; do
+for tests in base io text kernels golden; do
   echo "$tests"
   $wine "$build/tests/${tests}_tests.exe" 2>/dev/null | tail -n 3 | tee "$build/result.txt"
   grep -q 'Status: SUCCESS' "$build/result.txt" || fail "$tests: failed"

@@ -44,7 +44,7 @@ std::string with(const Json& parts) {
 
 // Without PCRE2 what needs it is refused, and that is checked instead.
 bool needs_pcre2(const Status& status) {
-  if (status.ok() || !pattern_unicode_version().empty()) return false;
+  if (status.ok() || has_regular_expressions()) return false;
   CHECK(status.message().find("PONDER_PCRE2") != std::string::npos);
   return true;
 }

@@ -52,12 +52,7 @@ Result<std::shared_ptr<const Tokenizer>> load(EditableGguf file) {
   return load_gguf_tokenizer(parse(bytes));
 }
 
-// Null in a build without regular expressions.
 std::shared_ptr<const Tokenizer> usable(Result<std::shared_ptr<const Tokenizer>> tokenizer) {
-  if (pattern_unicode_version().empty()) {
-    CHECK(tokenizer.status().message().find("PONDER_PCRE2") != std::string::npos);
-    return nullptr;
-  }
   REQUIRE_MESSAGE(tokenizer.ok(), tokenizer.status().message());
   return *tokenizer;
 }

@@ -14,6 +14,14 @@ namespace ponder::core {
 
 class MappedFile;
 
+// Reads parts of a file when they are asked for.
+class PartReader {
+ public:
+  virtual ~PartReader() = default;
+  // [offset, offset + size_bytes), which lies in the file, can be read afterwards. One thread at a time.
+  virtual Status ensure(std::size_t offset, std::size_t size_bytes) const = 0;
+};
+
 // One opened file: its bytes and whatever keeps them alive.
 struct FileView {
   std::string name;                     // for messages: the path, or the name inside the memory source
@@ -21,6 +29,9 @@ struct FileView {
   std::shared_ptr<const void> owner;    // may be null when the host guarantees the lifetime
   const MappedFile* mapping = nullptr;  // the owner, where the bytes are a file that was mapped
   bool counted = false;                 // the owner is memory that a Memory counts
+  std::shared_ptr<const PartReader> parts = nullptr;  // not null: only what it was asked for may be looked at
+
+  Status ensure(std::size_t offset, std::size_t size_bytes) const { return parts ? parts->ensure(offset, size_bytes) : Status(); }
 
   std::string_view text() const { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 };

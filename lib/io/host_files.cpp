@@ -5,10 +5,12 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "lib/base/buffer.h"
 #include "lib/base/format.h"
 #include "lib/base/host_call.h"
+#include "lib/io/address_range.h"
 #include "lib/io/gguf_part_name.h"
 
 namespace ponder::core {
@@ -78,6 +80,37 @@ class HostFile {
   bool open_ = false;
 };
 
+// A file of which the blocks are read that are asked for.
+class HostParts final : public PartReader {
+ public:
+  static constexpr std::size_t kBlockBytes = std::size_t{64} << 10;
+
+  HostParts(std::shared_ptr<const HostFile> file, std::shared_ptr<AddressRange> range)
+      : file_(std::move(file)), range_(std::move(range)) {}
+  Status ensure(std::size_t offset, std::size_t size_bytes) const override {
+    if (size_bytes == 0) return {};
+    const std::size_t last = (offset + size_bytes - 1) / kBlockBytes;
+    for (std::size_t block = offset / kBlockBytes; block <= last;) {
+      if (read_.count(block) > 0) {
+        ++block;
+        continue;
+      }
+      std::size_t end = block + 1;  // of the blocks that one call reads
+      while (end <= last && (end - block) * kBlockBytes < kReadBytes && read_.count(end) == 0) ++end;
+      const std::size_t first_byte = block * kBlockBytes, end_byte = std::min(end * kBlockBytes, file_->size_bytes());
+      PONDER_TRY(range_->commit(first_byte, end_byte).with_prefix(file_->name()));
+      PONDER_TRY(file_->read(first_byte, range_->data() + first_byte, end_byte - first_byte));
+      for (; block < end; ++block) read_.insert(block);
+    }
+    return {};
+  }
+
+ private:
+  std::shared_ptr<const HostFile> file_;
+  std::shared_ptr<AddressRange> range_;
+  mutable std::set<std::size_t> read_;
+};
+
 // Which part of all weights the file is: [first, first + share]. Nothing for a file without weights.
 struct Share {
   float first = 0, share = 1;
@@ -108,6 +141,14 @@ class HostSource final : public FileSource {
     if (mapped || size == 0) {
       view.bytes = {mapped, mapped ? size : 0};
       view.owner = std::move(file);
+      return view;
+    }
+    if (options_.in_parts && (share_of(name) || name == gguf_)) {
+      Result<std::shared_ptr<AddressRange>> range = AddressRange::reserve(size);
+      if (!range.ok()) return std::move(range).status().with_prefix(view.name);
+      view.bytes = {(*range)->data(), size};
+      view.owner = *range;
+      view.parts = std::make_shared<HostParts>(std::move(file), *range);
       return view;
     }
     Result<Buffer> memory = Buffer::allocate(size, options_.memory, MemoryUse::weights);

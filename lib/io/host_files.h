@@ -22,9 +22,12 @@ struct HostFiles {
 };
 
 struct HostFileOptions {
-  std::shared_ptr<Memory> memory;  // that files are read into, counted as weights; null: operator new
+  std::shared_ptr<Memory> memory = nullptr;  // that files are read into, counted as weights; null: operator new
   // The fraction that is read of the weights, never falling; false cancels. On the thread that opens files.
-  std::function<bool(float)> progress;
+  std::function<bool(float)> progress = {};
+  // Of files with weights only the parts that are asked for (FileView::parts) are read, where they cannot be mapped: for who
+  // looks at names and shapes.
+  bool in_parts = false;
 };
 
 // path: a folder of the host ("" is its root), or a GGUF file, by its ending or its first bytes. Which GGUF file a folder

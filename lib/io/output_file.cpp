@@ -26,8 +26,8 @@ std::filesystem::path temporary_path(const std::filesystem::path& path, unsigned
 
 class SystemFile final : public OutputFile {
  public:
-  explicit SystemFile(const std::filesystem::path& path)
-      : path_(path), temporary_(temporary_path(path, GetCurrentProcessId())), name_(to_text(path)),
+  SystemFile(const std::filesystem::path& path, bool on_disk)
+      : path_(path), on_disk_(on_disk), temporary_(temporary_path(path, GetCurrentProcessId())), name_(to_text(path)),
         handle_(CreateFileW(temporary_.c_str(), GENERIC_WRITE, 0, nullptr, CREATE_NEW, FILE_ATTRIBUTE_NORMAL, nullptr)) {}
   ~SystemFile() override {
     if (!handle_.valid()) return;
@@ -48,17 +48,19 @@ class SystemFile final : public OutputFile {
     return {};
   }
   Status commit() override {
-    if (!FlushFileBuffers(handle_.get())) return system_failure(name_, "write");
+    if (on_disk_ && !FlushFileBuffers(handle_.get())) return system_failure(name_, "write");
     Status status = handle_.close() ? Status() : system_failure(name_, "close");
     if (status.ok() &&
-        !MoveFileExW(temporary_.c_str(), path_.c_str(), MOVEFILE_REPLACE_EXISTING | MOVEFILE_WRITE_THROUGH))
+        !MoveFileExW(temporary_.c_str(), path_.c_str(), MOVEFILE_REPLACE_EXISTING | (on_disk_ ? MOVEFILE_WRITE_THROUGH : 0u)))
       status = system_failure(name_, "rename its temporary file");
     if (!status.ok()) DeleteFileW(temporary_.c_str());
     return status;
   }
 
  private:
-  std::filesystem::path path_, temporary_;
+  std::filesystem::path path_;
+  bool on_disk_;
+  std::filesystem::path temporary_;
   std::string name_;
   Handle handle_;
 };
@@ -67,8 +69,8 @@ class SystemFile final : public OutputFile {
 
 class SystemFile final : public OutputFile {
  public:
-  explicit SystemFile(const std::filesystem::path& path)
-      : path_(path), temporary_(temporary_path(path, static_cast<unsigned long>(::getpid()))), name_(to_text(path)),
+  SystemFile(const std::filesystem::path& path, bool on_disk)
+      : path_(path), on_disk_(on_disk), temporary_(temporary_path(path, static_cast<unsigned long>(::getpid()))), name_(to_text(path)),
         fd_(::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)) {}
   ~SystemFile() override {
     if (fd_.valid()) ::unlink(temporary_.c_str());
@@ -85,7 +87,7 @@ class SystemFile final : public OutputFile {
     return {};
   }
   Status commit() override {
-    if (::fsync(fd_.get()) != 0) return system_failure(name_, "write");
+    if (on_disk_ && ::fsync(fd_.get()) != 0) return system_failure(name_, "write");
     Status status = fd_.close() ? Status() : system_failure(name_, "close");
     if (status.ok() && ::rename(temporary_.c_str(), path_.c_str()) != 0)
       status = system_failure(name_, "rename its temporary file");
@@ -94,7 +96,9 @@ class SystemFile final : public OutputFile {
   }
 
  private:
-  std::filesystem::path path_, temporary_;
+  std::filesystem::path path_;
+  bool on_disk_;
+  std::filesystem::path temporary_;
   std::string name_;
   Descriptor fd_;
 };
@@ -103,8 +107,8 @@ class SystemFile final : public OutputFile {
 
 }  // namespace
 
-Result<std::unique_ptr<OutputFile>> create_file(const std::filesystem::path& path) {
-  auto file = std::make_unique<SystemFile>(path);
+Result<std::unique_ptr<OutputFile>> create_file(const std::filesystem::path& path, bool on_disk) {
+  auto file = std::make_unique<SystemFile>(path, on_disk);
   PONDER_TRY(file->opened());
   return std::unique_ptr<OutputFile>(std::move(file));
 }

@@ -16,12 +16,14 @@ class OutputFile {
   // Ends an output that was not committed: nothing of it is left.
   virtual ~OutputFile() = default;
   virtual Status write(std::span<const std::byte> bytes) = 0;
-  // On the disk and under its name; the file that was there before is replaced. Nothing may be written afterwards.
+  // Under its name, and on the disk unless the file does not need that; the file that was there before is replaced. Nothing
+  // may be written afterwards.
   virtual Status commit() = 0;
 };
 
 // The temporary file is made at once, so that a folder that cannot be written to is found before the work is done.
-Result<std::unique_ptr<OutputFile>> create_file(const std::filesystem::path& path);
+// on_disk: commit() waits for the disk. Without it the file may have any content after a power failure.
+Result<std::unique_ptr<OutputFile>> create_file(const std::filesystem::path& path, bool on_disk = true);
 
 // A whole file at once.
 Status write_file(const std::filesystem::path& path, std::span<const std::byte> bytes);

@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::string_view kMagic = "PNDRPRMT", kSuffix = ".ponderkv";
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 constexpr std::size_t kHeaderBytes = 40, kChecksumBytes = 8, kBlock = KvCache::kBlockTokens;
 constexpr std::uint64_t kDefaultBytes = std::uint64_t{4} << 30;
 constexpr std::size_t kDefaultMinTokens = 256;
@@ -44,6 +44,10 @@ std::size_t common_prefix(std::span<const TokenId> a, std::span<const TokenId> b
   return static_cast<std::size_t>(std::mismatch(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(n), b.begin()).first - a.begin());
 }
 
+std::uint64_t prompt_of(std::span<const TokenId> ids) {
+  return checksum({reinterpret_cast<const char*>(ids.data()), ids.size_bytes()});
+}
+
 }  // namespace
 
 // A file whose header and tokens are sound.
@@ -51,17 +55,36 @@ struct PromptCache::Entry {
   fs::path path;
   std::shared_ptr<const MappedFile> file;
   std::vector<TokenId> ids;
-  std::size_t token_bytes = 0;
+  KvLayout layout;
 
   // Rows of one block, [layer][n_tokens][row bytes]; empty when the checksum is not theirs.
   std::string_view block(std::size_t index) const {
+    const std::size_t token_bytes = layout.token_bytes();
     const std::size_t first = file_bytes(index * kBlock, token_bytes) + (ids.size() - index * kBlock) * sizeof(TokenId);
-    const std::size_t n_bytes = std::min(kBlock, ids.size() - index * kBlock) * token_bytes;
+    const std::size_t n_rows = std::min(kBlock, ids.size() - index * kBlock), n_bytes = n_rows * token_bytes;
     const std::string_view rows = file->text().substr(first, n_bytes);
     Reader stored(file->text().substr(first + n_bytes, kChecksumBytes));
-    return stored.number<std::uint64_t>() == checksum(rows) ? rows : std::string_view();
+    Fingerprint sum;
+    for (std::size_t layer = 0; layer < layout.n_layers; ++layer)
+      sum.add(rows.data() + layer * n_rows * layout.row_bytes(), n_rows * layout.row_bytes());
+    return stored.number<std::uint64_t>() == sum.value() ? rows : std::string_view();
   }
 };
+
+// A file that is being written.
+struct PromptCache::Writing {
+  std::uint64_t key = 0, prompt = 0;
+  std::vector<TokenId> ids;
+  fs::path path;
+  std::vector<fs::path> prefixes;    // of the prompt, to go when it is there
+  std::unique_ptr<OutputFile> file;  // null: not begun
+  std::string buffer;
+  std::size_t n_written = 0;         // tokens of whole blocks
+  std::size_t layer = 0;             // the next one of the block that follows
+  Fingerprint sum;                   // of the layers before it
+};
+
+PromptCache::~PromptCache() = default;
 
 PromptCache::PromptCache(const PromptCacheParams& params, const Log* log) : params_(params), log_(log) {
   if (params_.max_bytes == 0) params_.max_bytes = kDefaultBytes;
@@ -72,12 +95,13 @@ void PromptCache::warn(const Status& status) const {
   log_->write(LogLevel::warning, fmt::format("prompt cache: {}", status.message()));
 }
 
-std::vector<PromptCache::Entry> PromptCache::entries(std::uint64_t key, std::size_t token_bytes) const {
+std::vector<PromptCache::Entry> PromptCache::entries(std::uint64_t key, const KvLayout& layout) const {
   std::vector<Entry> found;
+  const std::size_t token_bytes = layout.token_bytes();
   const std::string prefix = fmt::format("{:016x}-", key);
   for (const std::string& name : names_in_folder(params_.folder)) {
     if (!name.starts_with(prefix) || !name.ends_with(kSuffix)) continue;
-    Entry entry{params_.folder / name, nullptr, {}, token_bytes};
+    Entry entry{params_.folder / name, nullptr, {}, layout};
     auto file = MappedFile::open(entry.path);
     if (!file.ok()) continue;
     entry.file = std::move(*file);
@@ -97,8 +121,19 @@ std::vector<PromptCache::Entry> PromptCache::entries(std::uint64_t key, std::siz
   return found;
 }
 
-void PromptCache::restore(std::uint64_t key, std::span<const TokenId> ids, KvCache& kv) const {
-  const std::vector<Entry> stored = entries(key, kv.layout().token_bytes());
+PromptCache::Found PromptCache::look(const std::vector<Entry>& stored, std::span<const TokenId> ids) {
+  Found found{prompt_of(ids), false, {}};
+  for (const Entry& entry : stored) {
+    const std::size_t n = common_prefix(entry.ids, ids);
+    if (n == ids.size()) found.whole = true;
+    else if (n == entry.ids.size()) found.prefixes.push_back(entry.path);
+  }
+  return found;
+}
+
+void PromptCache::restore(std::uint64_t key, std::span<const TokenId> ids, KvCache& kv) {
+  const std::vector<Entry> stored = entries(key, kv.layout());
+  found_ = look(stored, ids);
   const Entry* best = nullptr;
   std::size_t most = kv.n_tokens() + kMinGain - 1;
   for (const Entry& entry : stored) {
@@ -115,6 +150,7 @@ void PromptCache::restore(std::uint64_t key, std::span<const TokenId> ids, KvCac
     const std::string_view rows = best->block(index);
     if (rows.empty()) {
       warn(Status(Code::bad_file, fmt::format("{}: its content is damaged, it is removed", best->file->name())));
+      found_ = {};
       return drop_file(best->path);
     }
     if (!kv.prepare(count).ok()) return;
@@ -153,52 +189,74 @@ void PromptCache::make_room(std::uint64_t n_bytes) const {
   }
 }
 
-Status PromptCache::write(const fs::path& path, std::uint64_t key, std::span<const TokenId> ids, const KvCache& kv) const {
-  const auto bytes_of = [](const std::string& text) { return std::as_bytes(std::span(text)); };
-  const std::size_t row_bytes = kv.layout().row_bytes();
-  PONDER_ASSIGN(const std::unique_ptr<OutputFile> file, create_file(path));
-  std::string buffer;
-  Writer w(buffer);
-  w.raw(kMagic.data(), kMagic.size());
-  w.number(kVersion), w.number<std::uint32_t>(0), w.number(key), w.number<std::uint64_t>(kv.layout().token_bytes());
-  w.number<std::uint64_t>(ids.size());
-  for (TokenId id : ids) w.number(id);
-  w.number(checksum(buffer));
-  PONDER_TRY(file->write(bytes_of(buffer)));
-  std::vector<std::byte> layer_rows;
-  for (std::size_t first = 0; first < ids.size(); first += kBlock) {
-    const std::size_t n_rows = std::min(kBlock, ids.size() - first);
-    buffer.clear();
-    for (std::size_t layer = 0; layer < kv.layout().n_layers; ++layer) {
-      layer_rows.resize(n_rows * row_bytes);
-      PONDER_TRY(kv.read_rows(layer, first, n_rows, layer_rows.data()));
-      w.raw(layer_rows.data(), layer_rows.size());
-    }
-    w.number(checksum(buffer));
-    PONDER_TRY(file->write(bytes_of(buffer)));
-  }
-  return file->commit();
-}
-
-void PromptCache::store(std::uint64_t key, std::span<const TokenId> ids, std::size_t n_computed, const KvCache& kv) const {
+void PromptCache::store(std::uint64_t key, std::span<const TokenId> ids, std::size_t n_computed, const KvCache& kv) {
   if (n_computed < params_.min_tokens || kv.n_tokens() != ids.size()) return;
-  const std::size_t token_bytes = kv.layout().token_bytes(), n_bytes = file_bytes(ids.size(), token_bytes);
+  const std::size_t n_bytes = file_bytes(ids.size(), kv.layout().token_bytes());
   if (n_bytes > params_.max_bytes)
     return log_->write(LogLevel::debug, fmt::format("prompt cache: {} tokens are {} bytes, the limit is {}", ids.size(), n_bytes,
                                                     params_.max_bytes));
-  std::vector<fs::path> prefixes;
-  for (const Entry& entry : entries(key, token_bytes)) {
-    const std::size_t n = common_prefix(entry.ids, ids);
-    if (n == ids.size()) return touch(entry.path);  // it is there, perhaps as the start of a longer one
-    if (n == entry.ids.size()) prefixes.push_back(entry.path);
+  // What restore() has seen, not long ago, need not be read again.
+  const std::uint64_t prompt = prompt_of(ids);
+  if (found_.prompt != prompt) found_ = look(entries(key, kv.layout()), ids);
+  const fs::path path = params_.folder / fmt::format("{:016x}-{:016x}{}", key, prompt, kSuffix);
+  if (found_.whole) return touch(path);
+  writing_ = std::make_unique<Writing>();
+  writing_->key = key;
+  writing_->prompt = prompt;
+  writing_->ids.assign(ids.begin(), ids.end());
+  writing_->path = path;
+  writing_->prefixes = std::move(found_.prefixes);
+  found_ = {};
+}
+
+void PromptCache::keep(std::size_t n_tokens) {
+  if (writing_ && n_tokens < writing_->ids.size()) writing_.reset();
+}
+
+void PromptCache::write_part(const KvCache& kv) {
+  if (!writing_) return;
+  bool done = false;
+  const Status status = write(kv, done);
+  if (!status.ok()) warn(status);
+  if (done || !status.ok()) writing_.reset();
+}
+
+// The head first, then layers of blocks, then its name.
+Status PromptCache::write(const KvCache& kv, bool& done) {
+  Writing& at = *writing_;
+  const auto put = [&] { return at.file->write(std::as_bytes(std::span(at.buffer))); };
+  const KvLayout& layout = kv.layout();
+  at.buffer.clear();
+  Writer w(at.buffer);
+  if (!at.file) {
+    std::error_code ignored;
+    fs::create_directories(params_.folder, ignored);
+    make_room(file_bytes(at.ids.size(), layout.token_bytes()));
+    PONDER_ASSIGN(at.file, create_file(at.path, false));
+    w.raw(kMagic.data(), kMagic.size());
+    w.number(kVersion), w.number<std::uint32_t>(0), w.number(at.key), w.number<std::uint64_t>(layout.token_bytes());
+    w.number<std::uint64_t>(at.ids.size());
+    for (TokenId id : at.ids) w.number(id);
+    w.number(checksum(at.buffer));
+    return put();
   }
-  std::error_code error;
-  fs::create_directories(params_.folder, error);
-  make_room(n_bytes);
-  const std::uint64_t hash = checksum({reinterpret_cast<const char*>(ids.data()), ids.size_bytes()});
-  if (Status status = write(params_.folder / fmt::format("{:016x}-{:016x}{}", key, hash, kSuffix), key, ids, kv); !status.ok())
-    return warn(status);
-  for (const fs::path& path : prefixes) drop_file(path);
+  while (at.n_written < at.ids.size() && at.buffer.size() < kPartBytes) {
+    const std::size_t n_rows = std::min(kBlock, at.ids.size() - at.n_written), n_bytes = n_rows * layout.row_bytes();
+    const std::size_t before = at.buffer.size();
+    at.buffer.resize(before + n_bytes);
+    PONDER_TRY(kv.read_rows(at.layer, at.n_written, n_rows, at.buffer.data() + before));
+    at.sum.add(at.buffer.data() + before, n_bytes);
+    if (++at.layer < layout.n_layers) continue;
+    w.number(at.sum.value());
+    at.sum = {};
+    at.layer = 0;
+    at.n_written += n_rows;
+  }
+  if (!at.buffer.empty()) return put();
+  done = true;
+  PONDER_TRY(at.file->commit());
+  for (const fs::path& path : at.prefixes) drop_file(path);
+  return {};
 }
 
 }  // namespace ponder::core

@@ -176,6 +176,8 @@ Status Scheduler::step(std::int64_t budget_us, std::vector<SchedulerEvent>& even
   const bool computes = pass_.active();
   if (computes) PONDER_TRY(pass_.advance(deadline));
   emit(events);
+  for (const Member& member : members_)
+    if (member.claimed && !member.paused) member.session->state_->write_prompt(deadline);
   return computes || !events.empty() ? Status() : Status(Code::end, {});
 }
 

@@ -49,7 +49,10 @@ Status Session::next_batch(std::span<Session* const> sessions, std::span<TokenEv
   }
 
   for (std::size_t i = 0; i < sessions.size(); ++i)
-    if (statuses[i].ok()) statuses[i] = sessions[i]->state_->emit(Forward::Clock::time_point::max(), events[i]);
+    if (statuses[i].ok()) {
+      statuses[i] = sessions[i]->state_->emit(Forward::Clock::time_point::max(), events[i]);
+      sessions[i]->state_->write_prompt(Forward::Clock::time_point::max());
+    }
   return {};
 }
 

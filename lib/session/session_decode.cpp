@@ -23,7 +23,7 @@ bool Session::State::is_end(TokenId id) const {
 
 Status Session::State::compute(Clock::time_point deadline, const Progress& progress) {
   if (logits_valid) return {};
-  if (n_pending() == 0) kv.truncate(tokens.size() - 1);  // a rewind: the last token's logits are wanted again
+  if (n_pending() == 0) truncate(tokens.size() - 1);  // a rewind: the last token's logits are wanted again
   double& spent_ms = infos.back().generated ? stats.decode_ms : stats.prefill_ms;
   const Clock::time_point start = Clock::now();
   const auto done = [&](Status status) {
@@ -52,6 +52,7 @@ Status Session::State::compute(Clock::time_point deadline, const Progress& progr
       const float* row = forward->logits().row(0);
       std::copy(row, row + logits.size(), logits.begin());
       computed();
+      if (deadline == Clock::time_point::max()) write_prompt(deadline);
     }
     if (progress && !progress(kv.n_tokens(), tokens.size())) return done(Status(Code::cancelled, "cancelled by progress"));
     if (n_pending() > 0 && Clock::now() >= deadline) return done(Status(Code::pending, {}));
@@ -61,7 +62,7 @@ Status Session::State::compute(Clock::time_point deadline, const Progress& progr
 
 std::size_t Session::State::n_wanted() {
   if (must_force() || logits_valid) return 0;
-  if (n_pending() == 0) kv.truncate(tokens.size() - 1);
+  if (n_pending() == 0) truncate(tokens.size() - 1);
   return n_pending();
 }
 
@@ -92,7 +93,7 @@ Status Session::State::shift() {
   const auto first = static_cast<std::ptrdiff_t>(keep), last = static_cast<std::ptrdiff_t>(keep + drop);
   tokens.erase(tokens.begin() + first, tokens.begin() + last);
   infos.erase(infos.begin() + first, infos.begin() + last);
-  kv.truncate(keep);
+  truncate(keep);
   n_prompt = std::min(n_prompt, keep);
   drop_logits();
   return {};
@@ -208,8 +209,11 @@ Status Session::step(std::int64_t budget_us, TokenEvent& event) {
   State& st = *state_;
   event = {};
   st.text.clear();
-  PONDER_TRY(st.ready());
-  return st.emit(deadline_after(budget_us), event);
+  const Clock::time_point deadline = deadline_after(budget_us);
+  Status status = st.ready();
+  if (status.ok()) status = st.emit(deadline, event);
+  if (status.code() != Code::pending) st.write_prompt(deadline);
+  return status;
 }
 
 }  // namespace ponder::core

@@ -26,6 +26,7 @@ struct Session::State {
   std::shared_ptr<const Model> model;
   std::shared_ptr<const AdapterSet> adapters;  // may be null
   SessionParams params;  // resolved: nothing is 0
+  MemoryCharge charge;   // of plan().other_bytes
   std::atomic<bool> cancel{false};
   Context ctx;
   KvCache kv;
@@ -84,12 +85,26 @@ struct Session::State {
     key.add(static_cast<std::uint64_t>(ctx.device != nullptr));
     return key.value();
   }
-  // The logits of the last token are there; a prompt that is complete now goes to the prompt cache.
+  // The logits of the last token are there; a prompt that is complete now is to go to the prompt cache.
   void computed() {
     logits_valid = true;
     if (!prompt_cache || infos.back().generated) return;
     const std::size_t reused = std::min(tokens.size(), static_cast<std::size_t>(stats.reused_tokens));  // fewer after a rewind
     prompt_cache->store(cache_key(), tokens, tokens.size() - reused, kv);
+  }
+  // What is to go there, as far as there is time; without a deadline all of it, else at least a part.
+  void write_prompt(Forward::Clock::time_point deadline) {
+    if (!prompt_cache) return;
+    const bool all = deadline == Forward::Clock::time_point::max();
+    while (prompt_cache->is_writing()) {
+      prompt_cache->write_part(kv);
+      if (!all && Forward::Clock::now() >= deadline) break;
+    }
+  }
+  // Of the cached rows the first n stay.
+  void truncate(std::size_t n) {
+    kv.truncate(n);
+    if (prompt_cache) prompt_cache->keep(n);
   }
   // Room for the adapters first: nothing has changed when it fails.
   Status attach(std::shared_ptr<const AdapterSet> set) {

@@ -8,6 +8,14 @@
 #include "tests/lib/io/temporary_folder.h"
 #include "tests/lib/session/script.h"
 
+#if !defined(_WIN32)
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#endif
+
 using namespace ponder::core;
 using ponder::test::TemporaryFolder;
 namespace fs = std::filesystem;
@@ -40,6 +48,19 @@ std::vector<std::string> files(const fs::path& folder) {
   std::vector<std::string> names = names_in_folder(folder);
   CHECK(std::all_of(names.begin(), names.end(), [](const std::string& name) { return name.ends_with(".ponderkv"); }));
   return names;
+}
+
+bool has_whole(const fs::path& folder) {
+  const auto names = names_in_folder(folder);
+  return std::any_of(names.begin(), names.end(), [](const std::string& name) { return name.ends_with(".ponderkv"); });
+}
+
+// Bytes of the one file that is being written; 0: none.
+std::uintmax_t unfinished_bytes(const fs::path& folder) {
+  std::uintmax_t n_bytes = 0;
+  for (const std::string& name : names_in_folder(folder))
+    if (name.ends_with(".tmp")) n_bytes += fs::file_size(folder / name);
+  return n_bytes;
 }
 
 std::string content(const fs::path& path) { return read_file(path, std::size_t{1} << 30).value(); }
@@ -207,8 +228,7 @@ TEST_CASE("prompt cache: deferred prompts, slices and batches store and find, to
   ask(*first.session, kLong);
   CHECK(files(folder.path()).empty());
   TokenEvent event;
-  while (first.session->step(0, event).code() == Code::pending) {
-  }
+  while (!has_whole(folder.path())) REQUIRE(first.session->step(0, event).code() != Code::state);
   REQUIRE(files(folder.path()).size() == 1);
   fs::remove(folder.path() / files(folder.path())[0]);
   Cached second(folder.path(), deferred), third(folder.path(), deferred);
@@ -221,3 +241,201 @@ TEST_CASE("prompt cache: deferred prompts, slices and batches store and find, to
   CHECK(third.reused_of(kLong) > 100);
   CHECK(watch(*third.session) == want);
 }
+
+namespace {
+
+const std::string kLonger = "What is 12+34? " + std::string(380, ' ');  // of several parts
+
+// Computes the prompt in slices; the first token of the reply begins the file.
+std::unique_ptr<Cached> in_slices(const fs::path& folder, std::string_view question) {
+  auto cached = std::make_unique<Cached>(folder, SessionParams{.prefill_chunk = 64, .defer_prefill = true});
+  ask(*cached->session, question);
+  TokenEvent event;
+  while (cached->session->step(0, event).code() == Code::pending) CHECK(names_in_folder(folder).empty());
+  CHECK(unfinished_bytes(folder) > 0);
+  CHECK(!has_whole(folder));
+  return cached;
+}
+
+}  // namespace
+
+TEST_CASE("prompt cache: a step of a budget that is used up writes one part, and the file appears when it is whole") {
+  const TemporaryFolder folder;
+  const auto first = in_slices(folder.path(), kLonger);
+  const KvLayout layout = KvLayout::create(tiny_r1()->config(), DType::f32).value();
+  const std::size_t most = PromptCache::kPartBytes + 64 * layout.row_bytes() + 8;
+  CHECK(unfinished_bytes(folder.path()) < 4 * 512);  // the head
+  int n_parts = 0;
+  TokenEvent event;
+  for (std::uintmax_t last = unfinished_bytes(folder.path()); !has_whole(folder.path()); ++n_parts) {
+    REQUIRE(n_parts < 1000);
+    Status status;
+    while ((status = first->session->step(0, event)).code() == Code::pending) CHECK(unfinished_bytes(folder.path()) == last);
+    REQUIRE((status.ok() || status.code() == Code::end));  // also behind the end of the reply
+    const std::uintmax_t now = unfinished_bytes(folder.path());
+    if (now == 0) break;
+    CHECK(now > last);
+    CHECK(now - last <= most);
+    last = now;
+  }
+  CHECK(n_parts >= 5);
+  CHECK(files(folder.path()).size() == 1);
+  CHECK(first->warnings.empty());
+  Cached second(folder.path());
+  CHECK(second.reused_of(kLonger) == static_cast<std::int64_t>(chat_ids(kLonger).size()) - 1);
+  CHECK(watch(*second.session) == alone(kLonger));
+}
+
+TEST_CASE("prompt cache: what is being written is given up with its session or its prompt, and finished by a call without a budget") {
+  const TemporaryFolder folder;
+  in_slices(folder.path(), kLonger).reset();
+  CHECK(names_in_folder(folder.path()).empty());
+  auto cached = in_slices(folder.path(), kLonger);
+  ask(*cached->session, "Another question");
+  CHECK(names_in_folder(folder.path()).empty());
+  cached = in_slices(folder.path(), kLonger);
+  REQUIRE(cached->session->rewind(100).ok());
+  CHECK(names_in_folder(folder.path()).empty());
+  cached = in_slices(folder.path(), kLonger);
+  TokenEvent event;
+  REQUIRE(cached->session->next(event).ok());
+  CHECK(files(folder.path()).size() == 1);
+  fs::remove(folder.path() / files(folder.path())[0]);
+  cached = in_slices(folder.path(), kLonger);
+  REQUIRE(cached->session->step(60'000'000, event).ok());  // a budget that is not used up
+  CHECK(files(folder.path()).size() == 1);
+}
+
+TEST_CASE("prompt cache: half a file of a process that died is no prompt, and goes after a day") {
+  const TemporaryFolder folder;
+  Cached first(folder.path());
+  ask(*first.session, kLong);
+  const std::string name = files(folder.path()).at(0), sound = content(folder.path() / name);
+  fs::remove(folder.path() / name);
+  const fs::path fresh = folder.path() / (name + ".12-0.tmp"), old = folder.path() / (name + ".12-1.tmp");
+  overwrite(fresh, sound.substr(0, sound.size() / 2));
+  overwrite(old, sound.substr(0, sound.size() / 2));
+  fs::last_write_time(old, fs::file_time_type::clock::now() - std::chrono::hours(30));
+  Cached second(folder.path());
+  CHECK(second.reused_of(kLong) == 0);
+  CHECK(content(folder.path() / name) == sound);
+  CHECK(fs::exists(fresh));
+  CHECK(!fs::exists(old));
+  CHECK(second.warnings.empty());
+}
+
+#if !defined(_WIN32) && !defined(__SANITIZE_THREAD__)  // that one takes no threads behind a fork
+
+namespace {
+
+// What `body` returns in a child of fork(), with one thread; -1: it was killed.
+template <class F>
+pid_t in_child(F&& body) {
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    int code = 99;
+    try {
+      code = body();
+    } catch (...) {
+    }
+    ::_exit(code);
+  }
+  return child;
+}
+int wait_for(pid_t child) {
+  int state = 0;
+  REQUIRE(::waitpid(child, &state, 0) == child);
+  return WIFEXITED(state) ? WEXITSTATUS(state) : -1;
+}
+
+std::unique_ptr<Session> session_of(const fs::path& folder, std::uint64_t max_bytes, bool deferred) {
+  auto runtime = std::make_shared<Runtime>(*test_runtime());
+  runtime->pool = ThreadPool::create(1, {}).value();
+  SessionParams params{.defer_prefill = deferred};
+  params.prompt_cache = {folder, max_bytes, 16};
+  return Session::create(runtime, tiny_r1(), params).value();
+}
+
+}  // namespace
+
+TEST_CASE("prompt cache: a full disk is a warning, nothing is left of the file, and the reply is right") {
+  const TemporaryFolder folder;
+  (void)alone("warms up");
+  const pid_t child = in_child([&] {
+    std::signal(SIGXFSZ, SIG_IGN);  // then writing fails with EFBIG
+    const rlimit limit{20000, 20000};
+    if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) return 1;
+    const std::vector<Seen> want = alone(kLonger);
+    Cached cached(folder.path());
+    ask(*cached.session, kLonger);
+    if (!names_in_folder(folder.path()).empty()) return 2;
+    if (cached.warnings.size() != 1 || !cached.warnings[0].starts_with("prompt cache: ")) return 3;
+    if (watch(*cached.session) != want) return 4;
+    Cached sliced(folder.path(), {.prefill_chunk = 64, .defer_prefill = true});
+    ask(*sliced.session, kLonger);
+    TokenEvent event;
+    std::size_t n_tokens = 0;
+    Status status;
+    while ((status = sliced.session->step(0, event)).ok() || status.code() == Code::pending) n_tokens += status.ok() ? 1 : 0;
+    if (n_tokens != want.size() || sliced.warnings.size() != 1) return 5;
+    return names_in_folder(folder.path()).empty() ? 0 : 6;
+  });
+  CHECK(wait_for(child) == 0);
+}
+
+TEST_CASE("prompt cache: a process that is killed while it writes leaves nothing that others trip over") {
+  const TemporaryFolder folder;
+  const std::vector<Seen> want = alone(kLonger);
+  const pid_t child = in_child([&] {
+    auto session = session_of(folder.path(), 0, true);
+    ask(*session, kLonger);
+    TokenEvent event;
+    for (int n_tokens = 0; n_tokens < 3;) n_tokens += session->step(0, event).ok() ? 1 : 0;
+    ::raise(SIGKILL);
+    return 0;
+  });
+  CHECK(wait_for(child) == -1);
+  CHECK(unfinished_bytes(folder.path()) > 10000);
+  Cached other(folder.path());
+  CHECK(other.reused_of(kLonger) == 0);
+  CHECK(watch(*other.session) == want);
+  CHECK(has_whole(folder.path()));
+  CHECK(other.warnings.empty());
+}
+
+TEST_CASE("prompt cache: two processes use one folder under a small limit") {
+  const TemporaryFolder folder;
+  std::vector<std::string> questions;
+  std::vector<std::vector<Seen>> want;
+  for (int i = 0; i < 4; ++i) {
+    questions.push_back(std::string(1, static_cast<char>('a' + i)) + std::string(80, ' '));
+    want.push_back(alone(questions.back()));
+  }
+  constexpr std::uint64_t kLimit = 200'000;  // of about two of the files
+  const auto work = [&](std::uint32_t seed) {
+    for (int round = 0; round < 25; ++round) {
+      seed = seed * 1664525u + 1013904223u;
+      const std::size_t i = seed >> 30;
+      auto session = session_of(folder.path(), kLimit, (seed >> 20 & 1) != 0);
+      ask(*session, questions[i]);
+      if (watch(*session) != want[i]) return 1;
+    }
+    return 0;
+  };
+  const pid_t first = in_child([&] { return work(1); }), second = in_child([&] { return work(2); });
+  CHECK(wait_for(first) == 0);
+  CHECK(wait_for(second) == 0);
+  std::uintmax_t total = 0;
+  for (const std::string& name : files(folder.path())) total += fs::file_size(folder.path() / name);  // no temporary ones
+  CHECK(total > 0);
+  CHECK(total <= 3 * kLimit);  // both may have written at once
+  for (std::size_t i = 0; i < questions.size(); ++i) {
+    Cached session(folder.path());
+    ask(*session.session, questions[i]);
+    CHECK(watch(*session.session) == want[i]);
+    CHECK(session.warnings.empty());
+  }
+}
+
+#endif

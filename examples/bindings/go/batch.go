@@ -154,16 +154,30 @@ func (b *Batch) SetPaused(s *Session, paused bool) error {
 	return b.call(func(err *C.ponder_error) C.ponder_status { return C.ponder_batch_set_paused(b.raw, s.raw, value, err) })
 }
 
-// Next is one step: at most one event per session; io.EOF when no session has anything to do. When ctx ends during the step,
-// the events that it made still come, and the next call has the error.
+// Of a step, between two looks at the context.
+const slice = 2 * time.Millisecond
+
+// Next is one step: at most one event per session; io.EOF when no session has anything to do. When ctx ends, the step stops
+// within one layer's time; the next call goes on with it.
 func (b *Batch) Next(ctx context.Context) ([]BatchEvent, error) {
 	if e := ctx.Err(); e != nil {
 		return nil, &Error{Status: Cancelled, Message: e.Error(), cause: e}
 	}
-	events, _, e := b.step(func(out *C.ponder_batch_event, capacity C.size_t, count *C.size_t, err *C.ponder_error) C.ponder_status {
-		return C.ponder_batch_next(b.raw, out, capacity, count, err)
-	})
-	return events, e
+	if ctx.Done() == nil { // it never ends
+		events, _, e := b.step(func(out *C.ponder_batch_event, capacity C.size_t, count *C.size_t, err *C.ponder_error) C.ponder_status {
+			return C.ponder_batch_next(b.raw, out, capacity, count, err)
+		})
+		return events, e
+	}
+	for {
+		events, pending, e := b.Step(slice)
+		if !pending || e != nil {
+			return events, e
+		}
+		if e := ctx.Err(); e != nil {
+			return nil, &Error{Status: Cancelled, Message: e.Error(), cause: e}
+		}
+	}
 }
 
 // Step is Next, but with pending after about the budget; call again to go on.

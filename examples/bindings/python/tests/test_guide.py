@@ -100,6 +100,28 @@ class Guide(unittest.TestCase):
                     answers[session] += event.text
         self.assertEqual(list(answers.values()), [r"\boxed{21}", r"\boxed{432}"])
 
+    def test_adapter(self):
+        model = ponder.Model(TINY)
+        session = model.session()
+        folder = Path(__file__).resolve().parents[2] / "conformance/adapter"
+        adapter = ponder.Adapter(model, folder)
+        session.set_adapters((adapter, 25.0))  # scale 1.0: as it was trained
+        changed = session.ask("What is 3*7?", max_new_tokens=60)
+        session.set_adapters()  # the model itself
+        reply = session.ask("What is 3*7?")
+        self.assertNotIn("21", changed.thinking)
+        self.assertEqual(reply.answer, r"\boxed{21}")
+
+    def test_prompt_cache(self):
+        model = ponder.Model(TINY)
+        with tempfile.TemporaryDirectory() as cache:
+            with model.session(prompt_cache=cache, prompt_cache_min_tokens=16) as session:
+                session.prompt("What is 347+85?")
+            with model.session(prompt_cache=cache, prompt_cache_min_tokens=16) as session:
+                session.prompt("What is 347+85?")
+                print(session.stats.reused_tokens)
+                self.assertGreater(session.stats.reused_tokens, 15)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -1,6 +1,7 @@
 //! What is Rust's own about the crate, and the programs of docs/rust.md.
 
 use std::alloc::System;
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::ops::ControlFlow;
@@ -11,7 +12,7 @@ use std::sync::{mpsc, Arc};
 use std::thread;
 
 use ponder::{
-    Canceller, Channel, ChatTemplate, Compute, EmbedOptions, FileSystem, Finish, GenerateParams, HostFile, LoadOptions,
+    Adapter, Batch, BatchEvent, BatchOptions, Canceller, Channel, ChatTemplate, Compute, EmbedOptions, FileSystem, Finish, GenerateParams, HostFile, LoadOptions,
     Message, Model, Runtime, RuntimeOptions, Session, SessionParams, Status, Tokenizer,
 };
 
@@ -79,6 +80,59 @@ fn ask_gives_a_whole_reply_to_a_conversation() -> ponder::Result<()> {
     println!("{}", reply.answer);
     // [docs/rust.md]
     assert_eq!(reply.answer, "\\boxed{21}");
+    Ok(())
+}
+
+#[test]
+fn an_adapter_changes_what_the_model_says_until_it_is_taken_off() -> ponder::Result<()> {
+    let model = Model::load(tiny())?;
+    let mut session = model.session(&exact())?;
+    session.set_params(&GenerateParams { max_new_tokens: 60, ..Default::default() })?;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().join("conformance/adapter");
+    // [docs/rust.md: adapter]
+    let adapter = Adapter::load(&model, folder)?;
+    session.set_adapters(&[(&adapter, 25.0)])?; // 1.0: as it was trained
+    let changed = session.ask("What is 3*7?")?;
+    session.set_adapters(&[])?; // the model itself
+    let reply = session.ask("What is 3*7?")?;
+    // [docs/rust.md]
+    assert!(!changed.thinking.contains("21"));
+    assert_eq!(reply.answer, "\\boxed{21}");
+    Ok(())
+}
+
+#[test]
+fn a_batch_answers_two_questions_with_a_prompt_cache() -> ponder::Result<()> {
+    let model = Model::load(tiny())?;
+    let cache = std::env::temp_dir().join(format!("ponder-guide-cache-{}", std::process::id()));
+    // [docs/rust.md: batch]
+    let mut batch = Batch::new(&model, BatchOptions::default())?;
+    let mut answers = HashMap::new();
+    for question in ["What is 3*7?", "What is 347+85?"] {
+        let mut session = model.session(&SessionParams {
+            defer_prefill: true, // the batch computes the prompts
+            prompt_cache: Some(cache.clone()),
+            prompt_cache_min_tokens: 16,
+            ..Default::default()
+        })?;
+        session.prompt(question)?;
+        let key = batch.add(session, 0).map_err(|(_, error)| error)?;
+        answers.insert(key, String::new());
+    }
+    while let Some(events) = batch.next_events()? {
+        for BatchEvent { key, event } in events {
+            match event? {
+                Some(event) if event.channel == Channel::Answer => answers.get_mut(&key).unwrap().push_str(&event.text),
+                _ => {}
+            }
+        }
+    }
+    // [docs/rust.md]
+    let mut answers: Vec<_> = answers.into_values().collect();
+    answers.sort();
+    assert_eq!(answers, ["\\boxed{21}", "\\boxed{432}"]);
+    assert_eq!(fs::read_dir(&cache).unwrap().count(), 2);
+    let _ = fs::remove_dir_all(&cache);
     Ok(())
 }
 

@@ -22,6 +22,10 @@ nm -D --defined-only "$library" | sed -n 's/.* [A-Z] \(ponder_[a-z_0-9]*\)@@.*/\
   fail "the wheel's library exports something else than ponder.symbols lists"
 nm -D --defined-only "$library" | grep -vE ' (A PONDER_0|[A-Z] ponder_[a-z_0-9]+@@PONDER_0)' && fail "the wheel's library exports more"
 
+# The platform tag says the oldest glibc (PEP 600) that the library's symbols need, 2.17 at least.
+glibc=$( (objdump -T "$library" | grep -o 'GLIBC_2\.[0-9]*'; echo GLIBC_2.17) | sort -uV | tail -n 1)
+ls "$work"/wheel/ponder-*-py3-none-manylinux_2_"${glibc#GLIBC_2.}"_"$(uname -m)".whl || fail "the wheel's tag is not that of $glibc"
+
 cd /
 answer=$("$work/venv/bin/python" -I - "$source/examples/models/ponder-tiny-r1" <<'PYTHON'
 import sys

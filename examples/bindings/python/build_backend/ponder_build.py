@@ -15,6 +15,7 @@ import os
 import re
 import shlex
 import shutil
+import struct
 import subprocess
 import sys
 import sysconfig
@@ -99,11 +100,55 @@ def _metadata() -> str:
     ])  # fmt: skip
 
 
+def _glibc_of(library: Path) -> tuple[int, int] | None:
+    """The oldest glibc that a 64-bit ELF library runs with; None when it needs more than the C library (PEP 600)."""
+    data = library.read_bytes()
+    if data[:6] != b"\x7fELF\x02\x01":  # 64 bits, little endian
+        return None
+    (table,), (size, count) = struct.unpack_from("<Q", data, 32), struct.unpack_from("<HH", data, 54)
+    segments = [struct.unpack_from("<IIQQQQ", data, table + i * size) for i in range(count)]
+
+    def offset_of(address: int) -> int:
+        for kind, _, offset, start, _, n_bytes in segments:
+            if kind == 1 and start <= address < start + n_bytes:  # PT_LOAD
+                return offset + address - start
+        raise SystemExit(f"{library}: address {address:#x} is in no segment")
+
+    entries: list[tuple[int, int]] = []
+    for kind, _, offset, _, _, n_bytes in segments:
+        if kind == 2:  # PT_DYNAMIC
+            entries = [struct.unpack_from("<QQ", data, at) for at in range(offset, offset + n_bytes, 16)]  # type: ignore[misc]
+    first = dict(reversed(entries))
+    strings = offset_of(first[5])  # DT_STRTAB
+
+    def text(at: int) -> str:
+        return data[strings + at : data.index(b"\0", strings + at)].decode()
+
+    needed = {text(value) for tag, value in entries if tag == 1}  # DT_NEEDED
+    if any(not re.match(r"(libc|libm|libpthread|libdl|librt|ld-linux-[a-z0-9-]+)\.so\.", name) for name in needed):
+        return None
+    versions = [(2, 17)]  # manylinux2014: no pip looks for older ones
+    at = offset_of(first[0x6FFFFFFE]) if 0x6FFFFFFE in first else 0  # DT_VERNEED
+    for _ in range(first.get(0x6FFFFFFF, 0)):  # DT_VERNEEDNUM
+        _, n_versions, _, to_versions, to_next = struct.unpack_from("<HHIII", data, at)
+        name_at = at + to_versions
+        for _ in range(n_versions):
+            name, to_name = struct.unpack_from("<II", data, name_at + 8)
+            if match := re.fullmatch(r"GLIBC_(\d+)\.(\d+)(\.\d+)?", text(name)):
+                versions.append((int(match[1]), int(match[2])))
+            name_at += to_name
+        at += to_next
+    return max(versions)
+
+
 def _tag(library: Path | None) -> str:
     """No part of the package is bound to a version of Python; with the library inside it is bound to a platform."""
     if library is None:
         return "py3-none-any"
     platform = os.environ.get("PONDER_WHEEL_PLATFORM") or re.sub(r"[-.]", "_", sysconfig.get_platform())
+    glibc = _glibc_of(library) if platform.startswith("linux_") else None
+    if glibc:
+        platform = platform.replace("linux_", f"manylinux_{glibc[0]}_{glibc[1]}_", 1)
     return f"py3-none-{platform}"
 
 

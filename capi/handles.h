@@ -29,6 +29,7 @@ inline core::Context context_of(const Runtime& runtime) {
 }  // namespace ponder::capi
 
 struct ponder_buffer {
+  ponder::core::MemoryCharge charge;  // of results that a runtime counts; given back after the bytes
   std::string bytes;
 };
 

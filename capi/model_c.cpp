@@ -134,7 +134,8 @@ Status inspect(const core::FileSource& source, const ponder_session_params* para
                                  {"weights", s.weight_bytes},
                                  {"kv_cache", plan.kv_bytes},
                                  {"scratch", plan.scratch_bytes},
-                                 {"total", s.weight_bytes + plan.kv_bytes + plan.scratch_bytes}});
+                                 {"other", plan.other_bytes},
+                                 {"total", s.weight_bytes + plan.kv_bytes + plan.scratch_bytes + plan.other_bytes}});
   json.emplace_back("device", device_text());
   json.emplace_back("warnings", texts(model.report.warnings));
   *out_json = capi::new_buffer(core::dump_json(json));
@@ -239,7 +240,8 @@ ponder_status PONDER_CALL ponder_model_plan(const ponder_model* model, const pon
     plan.weight_bytes = model->shared->memory_bytes();
     plan.kv_bytes = p.kv_bytes;
     plan.scratch_bytes = p.scratch_bytes;
-    plan.total_bytes = plan.weight_bytes + plan.kv_bytes + plan.scratch_bytes;
+    plan.other_bytes = model->shared->other_bytes() + p.other_bytes;
+    plan.total_bytes = plan.weight_bytes + plan.kv_bytes + plan.scratch_bytes + plan.other_bytes;
     capi::write_out(plan, out_plan);
     return {};
   });
@@ -264,7 +266,7 @@ ponder_status PONDER_CALL ponder_inspect_files(const ponder_file_system* files, 
     PONDER_TRY(capi::need({{"path", path}}));
     core::HostFiles host;
     PONDER_TRY(capi::host_files(files, host));
-    PONDER_ASSIGN(const auto source, core::host_source(host, path));
+    PONDER_ASSIGN(const auto source, core::host_source(host, path, {.in_parts = true}));
     return inspect(*source, params, out_json);
   });
 }

@@ -26,10 +26,12 @@ ponder_status PONDER_CALL ponder_quantize(ponder_runtime* runtime, const char* p
     PONDER_TRY(capi::check_flags("ponder_quantize_params.flags", p.flags, 0));
     core::QuantizeOptions options;
     if (p.type) options.type = p.type;
+    core::MemoryCharge importance_bytes(runtime->shared->memory, core::MemoryUse::other);
     core::Importance importance;
     if (p.imatrix_path) {
       const std::filesystem::path file = capi::to_path(p.imatrix_path);
       PONDER_ASSIGN(const std::shared_ptr<const core::MappedFile> mapped, core::MappedFile::open(file));
+      PONDER_TRY(importance_bytes.raise_to(2 * mapped->bytes().size()).with_prefix("imatrix"));
       PONDER_ASSIGN(importance, core::read_importance({mapped->name(), mapped->bytes(), mapped}));
       options.importance = &importance;
     }
@@ -87,7 +89,10 @@ ponder_status PONDER_CALL ponder_imatrix(ponder_runtime* runtime, const ponder_m
       };
     const core::Model& m = *model->shared;
     if (!m.tokenizer()) return m.tokenizer_status();
+    core::MemoryCharge text_bytes(runtime->shared->memory, core::MemoryUse::other);
+    PONDER_TRY(text_bytes.raise_to(core::Tokenizer::kEncodeBytes * text_len).with_prefix("text"));
     PONDER_ASSIGN(const std::vector<core::TokenId> ids, m.tokenizer()->encode({text, text_len}, {}));
+    text_bytes.lower_to(ids.capacity() * sizeof(core::TokenId));
     PONDER_ASSIGN(std::unique_ptr<core::OutputFile> output, core::create_file(capi::to_path(output_path)));
     const auto collected = core::collect_importance(capi::context_of(*runtime->shared), m, ids, std::move(output), options);
     PONDER_TRY(progress.status(collected.status()));

@@ -140,6 +140,7 @@ ponder_status PONDER_CALL ponder_runtime_memory(const ponder_runtime* runtime, p
     info.weight_bytes = static_cast<int64_t>(usage.weight_bytes);
     info.kv_bytes = static_cast<int64_t>(usage.kv_bytes);
     info.scratch_bytes = static_cast<int64_t>(usage.scratch_bytes);
+    info.other_bytes = static_cast<int64_t>(usage.other_bytes);
     capi::write_out(info, out_info);
     return {};
   });

@@ -60,8 +60,9 @@ ponder_status PONDER_CALL ponder_session_save(const ponder_session* session, pon
   if (out_state) *out_state = nullptr;
   return capi::on_session(session, err, [&](Session& s) -> Status {
     PONDER_TRY(capi::need({{"out_state", out_state}}));
-    PONDER_ASSIGN(std::string state, s.save());
-    *out_state = capi::new_buffer(std::move(state));
+    core::MemoryCharge charge(session->runtime->memory, core::MemoryUse::other);
+    PONDER_ASSIGN(std::string state, s.save(&charge));
+    *out_state = capi::new_buffer(std::move(state), std::move(charge));
     return {};
   });
 }

@@ -47,7 +47,7 @@ ponder_status PONDER_CALL ponder_template_load_files(const ponder_file_system* f
     PONDER_TRY(capi::need({{"path", path}}));
     core::HostFiles host;
     PONDER_TRY(capi::host_files(files, host));
-    PONDER_ASSIGN(const auto source, core::host_source(host, path));
+    PONDER_ASSIGN(const auto source, core::host_source(host, path, {.in_parts = true}));
     return load(*source, out_template);
   });
 }

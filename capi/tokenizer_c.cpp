@@ -65,7 +65,7 @@ ponder_status PONDER_CALL ponder_tokenizer_load_files(const ponder_file_system* 
       name = folder.substr(slash == folder.npos ? 0 : slash + 1);
       folder.resize(slash == folder.npos ? 0 : slash);
     }
-    PONDER_ASSIGN(const auto source, core::host_source(host, folder));
+    PONDER_ASSIGN(const auto source, core::host_source(host, folder, {.in_parts = true}));
     return load(*source, name, out_tokenizer);
   });
 }

@@ -33,6 +33,8 @@ struct Conversation {
 core::Status read_conversation(const char* messages_json, std::size_t messages_json_len, const char* kwargs_json,
                                std::size_t kwargs_json_len, std::uint32_t flags, Conversation& out);
 
-inline ponder_buffer* new_buffer(std::string bytes) { return new ponder_buffer{std::move(bytes)}; }
+inline ponder_buffer* new_buffer(std::string bytes, core::MemoryCharge charge = {}) {
+  return new ponder_buffer{std::move(charge), std::move(bytes)};
+}
 
 }  // namespace ponder::capi

@@ -78,7 +78,7 @@ void run(Options o) {
   const ponder::Model model = [&] {
     if (o.random_weights.empty()) return load_model(o.model);
     ponder::LoadOptions load;
-    load.runtime = unwrap(ponder::Runtime::create({.n_threads = o.model.threads, .max_isa = o.model.isa}));
+    load.runtime = unwrap(ponder::Runtime::create(runtime_options(o.model)));
     return unwrap(ponder::Model::random(read_text_file(o.random_weights), o.dtype, o.layers, 1, load));
   }();
   const double load_ms = seconds(start) * 1e3;

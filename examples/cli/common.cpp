@@ -29,6 +29,15 @@ void add_model_options(CLI::App& app, ModelOptions& options) {
   app.add_option("-t,--threads", options.threads, "Compute threads (default: one per core)")->check(CLI::Range(0, 4096));
   app.add_option("--max-isa", options.isa, "Highest instruction set: ref, avx2, avx512, avx512vnni, avx512bf16, neon");
   app.add_option("--weight-type", options.weight_type, "Convert the weights in memory while loading: q8_0, q4_k_m, ... (the types of quantize)");
+  app.add_option("--memory-limit", options.memory_limit,
+                 "Most memory of weights (mapped ones too), KV cache and all else that is large, such as 4GB; beyond it an error")
+      ->transform(CLI::AsSizeValue(false))
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("SIZE");
+}
+
+ponder::RuntimeOptions runtime_options(const ModelOptions& options) {
+  return {.n_threads = options.threads, .max_isa = options.isa, .memory_limit = options.memory_limit};
 }
 
 ponder::Model load_model(const ModelOptions& options) {
@@ -39,7 +48,7 @@ ponder::Model load_model(const ModelOptions& options) {
     return true;
   };
   load.weight_type = options.weight_type;
-  load.runtime = unwrap(ponder::Runtime::create({.n_threads = options.threads, .max_isa = options.isa}));
+  load.runtime = unwrap(ponder::Runtime::create(runtime_options(options)));
   if (!options.model.empty()) return unwrap(ponder::Model::load(unwrap(ponder::Model::resolve(options.model)), load));
   const std::vector<ponder_memory_file> files = embedded_model();
   if (files.empty()) throw Failure{"this program was built without the default model: name one with --model"};

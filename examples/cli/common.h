@@ -27,9 +27,11 @@ struct ModelOptions {
   int threads = 0;
   std::string isa;
   std::string weight_type;  // empty: the weights as they lie
+  std::int64_t memory_limit = 0;  // bytes; 0: none
   bool quiet = false;  // no progress bar
 };
 void add_model_options(CLI::App& app, ModelOptions& options);
+ponder::RuntimeOptions runtime_options(const ModelOptions& options);
 ponder::Model load_model(const ModelOptions& options);
 
 // The files of the embedded default model; empty when the program was built without it.

@@ -137,9 +137,9 @@ typedef struct ponder_runtime_params {
   void* thread_user_data;
   ponder_executor_fn executor; /* NULL: threads of the runtime's own. Used as long as anything made with it lives */
   void* executor_user_data;
-  int64_t memory_limit; /* bytes of weights, KV caches and scratch of all that is made with the runtime; 0: no limit. Mapped
-                           weights count, too. A call that would need more is PONDER_E_OUT_OF_MEMORY and says the numbers;
-                           ponder_model_plan says them before, ponder_runtime_memory what is in use */
+  int64_t memory_limit; /* bytes of all large memory (ponder_memory_info) of what is made with the runtime; 0: no limit.
+                           Mapped weights count, too. A call that would need more is PONDER_E_OUT_OF_MEMORY and says the
+                           numbers; ponder_model_plan says them before, ponder_runtime_memory what is in use */
   ponder_allocate_fn allocate; /* NULL: operator new. Both or neither; used as long as anything made with the runtime lives */
   ponder_deallocate_fn deallocate;
   void* allocator_user_data;
@@ -172,11 +172,13 @@ typedef struct ponder_memory_info {
   uint32_t struct_size;
   uint32_t flags;        /* 0 */
   int64_t limit_bytes;   /* memory_limit; 0: none */
-  int64_t used_bytes;    /* the sum of the three below */
+  int64_t used_bytes;    /* the sum of the four below */
   int64_t peak_bytes;    /* the most that used_bytes has been */
   int64_t weight_bytes;  /* of the models loaded with this runtime */
   int64_t kv_bytes;      /* of its sessions, as they are reserved; forks too */
   int64_t scratch_bytes;
+  int64_t other_bytes;   /* from operator new: tokenizers and templates of its models, tables of tensors while a model is loaded,
+                            sessions' logits, saved sessions (ponder_buffer), results and importance sums on their way */
 } ponder_memory_info;
 
 /** What the large memory of all that lives with this runtime is. Set out_info->struct_size first. */
@@ -261,8 +263,10 @@ typedef struct ponder_session_params {
                                       found again by any session with the same model, adapters, compute and kv_type, in this
                                       and other processes, by the longest prefix that they share. Files that are broken or of
                                       something else are not used; a folder that cannot be written to is a warning in the log.
-                                      The call that prompts looks there, the call that completes the prompt stores it, also
-                                      ponder_session_step and ponder_batch_step */
+                                      The call that prompts looks there, the call that completes the prompt writes it. The
+                                      time-sliced ones write in parts of some 0.1 ms: at least one when they give a token, and
+                                      more while their budget lasts. A session that is freed or prompted otherwise before the
+                                      file is whole gives it up */
   int64_t prompt_cache_bytes;      /* of all files in it: the least recently used are removed; 0: 4 GiB */
   int32_t prompt_cache_min_tokens; /* computed for a prompt that is to be stored; 0: 256 */
   uint32_t reserved;               /* 0 */
@@ -377,7 +381,8 @@ typedef struct ponder_memory_plan {
   int64_t weight_bytes;     /* shared by all sessions; mapped weights by all processes that map the same files, too */
   int64_t kv_bytes;         /* per session, real as it is used */
   int64_t scratch_bytes;    /* per session */
-  int64_t total_bytes;      /* of one session and the weights */
+  int64_t total_bytes;      /* of one session and the model: the sum of weight, kv, scratch and other */
+  int64_t other_bytes;      /* of the model's tokenizer and template, and the session's logits and sampling */
 } ponder_memory_plan;
 
 /** What a session with these params (NULL: the default) would reserve. Set out_plan->struct_size first. */
@@ -390,7 +395,7 @@ PONDER_API ponder_status PONDER_CALL ponder_model_plan(const ponder_model* model
  */
 PONDER_API ponder_status PONDER_CALL ponder_inspect(const char* path, const ponder_session_params* params,
                                                     ponder_buffer** out_json, ponder_error* err) PONDER_NOEXCEPT;
-/** As ponder_inspect, of the host's files. What it cannot map it reads as a whole, weights too. */
+/** As ponder_inspect, of the host's files. Of files with weights only the heads are read. */
 PONDER_API ponder_status PONDER_CALL ponder_inspect_files(const ponder_file_system* files, const char* path,
                                                           const ponder_session_params* params,
                                                           ponder_buffer** out_json, ponder_error* err) PONDER_NOEXCEPT;

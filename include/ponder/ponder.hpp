@@ -140,7 +140,7 @@ struct RuntimeOptions {
   ponder_log_fn log = nullptr;
   void* log_user_data = nullptr;
   ponder_log_level log_level = PONDER_LOG_DEFAULT;
-  std::int64_t memory_limit = 0;  // bytes of weights, KV caches and scratch; 0: none
+  std::int64_t memory_limit = 0;  // bytes of all large memory; 0: none
   // As in ponder_runtime_params; these must not throw either.
   ponder_thread_fn on_thread_start = nullptr;
   void* thread_user_data = nullptr;

@@ -8,21 +8,21 @@
 namespace ponder::core {
 namespace {
 
-constexpr const char* kNames[] = {"weights", "the KV cache", "scratch"};
+constexpr const char* kNames[] = {"weights", "the KV cache", "scratch", "tables, logits and results"};
 
 }  // namespace
 
 Memory::Usage Memory::usage() const {
   const auto read = [](const std::atomic<std::uint64_t>& n) { return n.load(std::memory_order_relaxed); };
-  return {limit_, read(used_), read(peak_), read(by_use_[0]), read(by_use_[1]), read(by_use_[2])};
+  return {limit_, read(used_), read(peak_), read(by_use_[0]), read(by_use_[1]), read(by_use_[2]), read(by_use_[3])};
 }
 
 Status Memory::exceeded(MemoryUse use, std::uint64_t n_bytes) const {
   const Usage now = usage();
   return fail(Code::out_of_memory,
-              "{} bytes for {} do not fit: {} bytes are in use (weights {}, KV caches {}, scratch {}), memory_limit is {}",
+              "{} bytes for {} do not fit: {} bytes are in use (weights {}, KV caches {}, scratch {}, other {}), memory_limit is {}",
               n_bytes, kNames[static_cast<std::size_t>(use)], now.used_bytes, now.weight_bytes, now.kv_bytes,
-              now.scratch_bytes, now.limit_bytes);
+              now.scratch_bytes, now.other_bytes, now.limit_bytes);
 }
 
 Status Memory::would_fit(MemoryUse use, std::uint64_t n_bytes) const {

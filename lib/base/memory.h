@@ -1,5 +1,5 @@
-// The account of a runtime's large memory (weights, KV caches, scratch), its ceiling, and where such memory comes from: the
-// host's allocator, or operator new. Any thread may use it.
+// The account of a runtime's large memory, its ceiling, and where weights, KV caches and scratch come from: the host's
+// allocator, or operator new. Any thread may use it.
 #pragma once
 
 #include <array>
@@ -14,7 +14,8 @@
 
 namespace ponder::core {
 
-enum class MemoryUse { weights, kv, scratch };
+// other: tokenizers, tensor tables, logits, saved sessions, results; from operator new.
+enum class MemoryUse { weights, kv, scratch, other };
 
 class Memory {
  public:
@@ -27,7 +28,7 @@ class Memory {
   struct Usage {
     std::uint64_t limit_bytes = 0;  // 0: none
     std::uint64_t used_bytes = 0, peak_bytes = 0;
-    std::uint64_t weight_bytes = 0, kv_bytes = 0, scratch_bytes = 0;  // of used_bytes
+    std::uint64_t weight_bytes = 0, kv_bytes = 0, scratch_bytes = 0, other_bytes = 0;  // of used_bytes
   };
 
   Memory() = default;
@@ -53,7 +54,7 @@ class Memory {
   std::uint64_t limit_ = 0;
   Allocator allocator_;
   std::atomic<std::uint64_t> used_{0}, peak_{0};
-  std::array<std::atomic<std::uint64_t>, 3> by_use_{};
+  std::array<std::atomic<std::uint64_t>, 4> by_use_{};
 };
 
 // Bytes that are counted as long as it lives.
@@ -81,10 +82,17 @@ class MemoryCharge {
     n_bytes_ = n_bytes;
     return {};
   }
+  Status add(std::uint64_t n_bytes) { return raise_to(n_bytes_ + n_bytes); }
+  // Nothing when it is as little already.
+  void lower_to(std::uint64_t n_bytes) noexcept {
+    if (n_bytes >= n_bytes_) return;
+    if (memory_) memory_->give_back(use_, n_bytes_ - n_bytes);
+    n_bytes_ = n_bytes;
+  }
 
  private:
   std::shared_ptr<Memory> memory_;
-  MemoryUse use_ = MemoryUse::weights;
+  MemoryUse use_ = MemoryUse::other;
   std::uint64_t n_bytes_ = 0;
 };
 

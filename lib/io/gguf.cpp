@@ -12,6 +12,9 @@ namespace {
 // The smallest entries: length and one byte of key, type, one byte of value; length and name, rank, type, offset.
 constexpr std::uint64_t kMinMetadataBytes = 8 + 1 + 4 + 1;
 constexpr std::uint64_t kMinTensorBytes = 8 + 1 + 4 + 4 + 8;
+// What each takes in memory: in lists, which are there twice while they grow, of which one is half empty, and a hash table.
+constexpr std::size_t kMetadataCost = 3 * sizeof(Gguf::Entry) + 64;
+constexpr std::size_t kTensorCost = 3 * (sizeof(TensorInfo) + 8) + 3 * 64;
 
 // ggml.h's enum ggml_type: what we read, and the names of what we do not.
 constexpr std::pair<std::uint32_t, DType> kTypes[] = {
@@ -60,11 +63,13 @@ class Cursor {
 // The header up to the data. `what` of every message is the file.
 class Reader {
  public:
-  explicit Reader(const FileView& file) : what_(file.name), cursor_(file.bytes), file_bytes_(file.bytes.size()) {}
+  explicit Reader(const FileView& file)
+      : file_(file), what_(file.name), cursor_(file.bytes), file_bytes_(file.bytes.size()) {}
 
   std::size_t at() const { return cursor_.at(); }
 
   Result<std::uint64_t> number(std::size_t size, std::string_view of) {
+    PONDER_TRY(ensure(size));
     if (const auto value = cursor_.number(size)) return *value;
     return ends_in(of);
   }
@@ -73,6 +78,7 @@ class Reader {
     PONDER_ASSIGN(const std::uint64_t size, number(kGgufLengthBytes, of));
     if (size > max_bytes)
       return fail(Code::bad_file, "{}: {}: {} bytes, at most {} are allowed", what_, of, size, max_bytes);
+    PONDER_TRY(ensure(size));
     const auto bytes = cursor_.take(size);
     if (!bytes) return fail(Code::bad_file, "{}: {}: {} bytes, the file has {} left", what_, of, size, cursor_.left());
     const std::string_view text = gguf_text(*bytes);
@@ -103,7 +109,8 @@ class Reader {
         if (!text.ok()) return text.status();
       }
     } else {
-      const auto bytes = cursor_.take(count * gguf_fixed_bytes(type));  // no overflow: `count` fits the file
+      PONDER_TRY(ensure(count * gguf_fixed_bytes(type)));  // no overflow: `count` fits the file
+      const auto bytes = cursor_.take(count * gguf_fixed_bytes(type));
       if (!bytes) return ends_in(key);
       if (type == GgufType::boolean)
         for (const std::byte flag : *bytes)
@@ -144,6 +151,10 @@ class Reader {
   }
 
  private:
+  // The next n bytes are there, as far as the file has them.
+  Status ensure(std::uint64_t n) const {
+    return file_.ensure(cursor_.at(), static_cast<std::size_t>(std::min<std::uint64_t>(n, cursor_.left())));
+  }
   Status ends_in(std::string_view of) const {
     return fail(Code::bad_file, "{}: ends at byte {}, inside {}", what_, file_bytes_, of);
   }
@@ -160,6 +171,7 @@ class Reader {
     return static_cast<GgufType>(type);
   }
 
+  const FileView& file_;
   const std::string& what_;
   Cursor cursor_;
   std::size_t file_bytes_;
@@ -221,8 +233,9 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
-Result<Gguf> Gguf::parse(FileView file) {
+Result<Gguf> Gguf::parse(FileView file, MemoryCharge* memory) {
   const std::string& what = file.name;
+  PONDER_TRY(file.ensure(0, std::min(kGgufMagic.size(), file.bytes.size())));
   if (!file.text().starts_with(kGgufMagic))
     return fail(Code::bad_file, "{}: no GGUF file: it does not begin with '{}'", what, kGgufMagic);
   Reader reader(file);
@@ -239,6 +252,7 @@ Result<Gguf> Gguf::parse(FileView file) {
 
   // No reserve: a count is only worth memory once its entries have been seen.
   for (std::uint64_t i = 0; i < n_metadata; ++i) {
+    if (memory) PONDER_TRY(memory->add(kMetadataCost).with_prefix(what));
     PONDER_ASSIGN(const std::string_view key, reader.string(fmt::format("metadata key {}", i), kGgufMaxKeyBytes));
     if (key.empty()) return fail(Code::bad_file, "{}: metadata key {} is empty", what, i);
     if (!result.by_key_.emplace(key, result.metadata_.size()).second)
@@ -250,6 +264,7 @@ Result<Gguf> Gguf::parse(FileView file) {
   for (std::uint64_t i = 0; i < n_tensors; ++i) {
     std::uint64_t offset = 0;
     PONDER_ASSIGN(TensorInfo info, reader.tensor(i, offset));
+    if (memory) PONDER_TRY(memory->add(kTensorCost + info.name.capacity()).with_prefix(what));
     result.tensors_.push_back(std::move(info));
     offsets.push_back(offset);
   }

@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "lib/base/memory.h"
 #include "lib/base/status.h"
 #include "lib/io/file_source.h"
 #include "lib/io/tensor_info.h"
@@ -71,7 +72,8 @@ class Gguf {
   // tensor twice; booleans 0 or 1; an alignment that is a power of two; known types (an unknown one is refused with the
   // tensor's name); at most four dimensions, no product beyond 2^63, rows of whole blocks; data aligned, in the file,
   // not shared.
-  static Result<Gguf> parse(FileView file);
+  // memory (may be null): counts the table.
+  static Result<Gguf> parse(FileView file, MemoryCharge* memory = nullptr);
   // The metadata of a file without tensors, and tensors that lie elsewhere: whole and in bounds, names unique.
   static Result<Gguf> parse_metadata(FileView file, std::vector<TensorInfo> tensors);
 
@@ -96,7 +98,7 @@ class Gguf {
 // opened by the name of any part. Metadata is that of the first part; the others carry only their number.
 class GgufCheckpoint {
  public:
-  static Result<GgufCheckpoint> open(const FileSource& source, std::string_view name);
+  static Result<GgufCheckpoint> open(const FileSource& source, std::string_view name, MemoryCharge* memory = nullptr);
   static Result<GgufCheckpoint> of(Gguf file);
 
   const Gguf& first() const { return *parts_.front(); }

@@ -14,17 +14,17 @@ Result<std::int64_t> integer_or(const Gguf& gguf, std::string_view key, std::int
   return *integer;
 }
 
-Result<std::shared_ptr<const Gguf>> open_part(const FileSource& source, std::string_view name) {
+Result<std::shared_ptr<const Gguf>> open_part(const FileSource& source, std::string_view name, MemoryCharge* memory) {
   PONDER_ASSIGN(FileView file, source.open(name));
-  PONDER_ASSIGN(Gguf gguf, Gguf::parse(std::move(file)));
+  PONDER_ASSIGN(Gguf gguf, Gguf::parse(std::move(file), memory));
   return std::shared_ptr<const Gguf>(std::make_shared<Gguf>(std::move(gguf)));
 }
 
 }  // namespace
 
-Result<GgufCheckpoint> GgufCheckpoint::open(const FileSource& source, std::string_view name) {
+Result<GgufCheckpoint> GgufCheckpoint::open(const FileSource& source, std::string_view name, MemoryCharge* memory) {
   GgufCheckpoint checkpoint;
-  PONDER_ASSIGN(std::shared_ptr<const Gguf> opened, open_part(source, name));
+  PONDER_ASSIGN(std::shared_ptr<const Gguf> opened, open_part(source, name, memory));
   PONDER_ASSIGN(const std::int64_t n_parts, integer_or(*opened, "split.count", 1));
   if (n_parts <= 1) {
     checkpoint.parts_.push_back(std::move(opened));
@@ -41,7 +41,7 @@ Result<GgufCheckpoint> GgufCheckpoint::open(const FileSource& source, std::strin
                     n_parts);
       std::shared_ptr<const Gguf> file = opened;
       if (part != name) {
-        PONDER_ASSIGN(file, open_part(source, part));
+        PONDER_ASSIGN(file, open_part(source, part, memory));
       }
       PONDER_ASSIGN(const std::int64_t number, integer_or(*file, "split.no", 0));
       PONDER_ASSIGN(const std::int64_t count, integer_or(*file, "split.count", 1));

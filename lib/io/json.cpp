@@ -81,6 +81,7 @@ class Handler : public nlohmann::json_sax<nlohmann::json> {
   Status failure(std::string_view what, std::size_t reached) const {
     if (!syntax_error_.empty()) return fail(Code::bad_file, "{}: byte {}: {}", what, position_, syntax_error_);
     if (too_deep_) return fail(Code::bad_file, "{}: byte {}: nested deeper than {}", what, reached, max_depth_);
+    if (Status stopped = events_.stopped(); !stopped.ok()) return std::move(stopped).with_prefix(what);
     return fail(Code::bad_file, "{}: byte {}: {}", what, reached, events_.error());
   }
 
@@ -250,7 +251,13 @@ Status parse_json_events(std::string_view text, std::string_view what, JsonEvent
   return {};
 }
 
+bool JsonBuilder::count(std::size_t n_bytes) {
+  if (memory_) stopped_ = memory_->add(n_bytes);
+  return stopped_.ok();
+}
+
 bool JsonBuilder::key(std::string& name) {
+  if (!count(text_bytes(name))) return false;
   open_.back().key = std::move(name);
   return true;
 }
@@ -264,8 +271,10 @@ bool JsonBuilder::add(Json value) {
   if (open_.empty()) {
     root_ = std::move(value);
   } else if (Open& parent = open_.back(); parent.value.is_array()) {
+    if (!count(3 * sizeof(Json))) return false;  // a list that grows is there twice, of which one is half empty
     parent.value.as_array().push_back(std::move(value));
   } else {
+    if (!count(3 * sizeof(Json::Member))) return false;  // merge_repeated_keys comes when the list does not grow any more
     parent.value.as_object().emplace_back(std::move(parent.key), std::move(value));
   }
   return true;
@@ -283,7 +292,7 @@ bool JsonBuilder::close() {
 }
 
 Result<Json> parse_json(std::string_view text, std::string_view what, const JsonLimits& limits) {
-  JsonBuilder builder;
+  JsonBuilder builder(limits.memory);
   PONDER_TRY(parse_json_events(text, what, builder, limits));
   return builder.take();
 }

@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "lib/base/memory.h"
 #include "lib/base/status.h"
 
 namespace ponder::core {
@@ -74,6 +75,7 @@ class Json {
 struct JsonLimits {
   std::size_t max_bytes = std::size_t{256} << 20;
   std::size_t max_depth = 128;
+  MemoryCharge* memory = nullptr;  // counts the value as it grows, somewhat more than it takes; parse_json only
 };
 
 // Strict JSON, UTF-8. `what` names the text in messages ("config.json").
@@ -98,6 +100,7 @@ class JsonEvents {
   virtual bool start_array() = 0;
   virtual bool end_array() = 0;
   virtual std::string error() const { return "stopped"; }
+  virtual Status stopped() const { return {}; }  // what the parse ends with where the text is not at fault
 };
 Status parse_json_events(std::string_view text, std::string_view what, JsonEvents& events,
                          const JsonLimits& limits = {});
@@ -105,16 +108,20 @@ Status parse_json_events(std::string_view text, std::string_view what, JsonEvent
 // Builds the value that the events describe. A reader of a large file passes on the events of the parts it wants as values.
 class JsonBuilder : public JsonEvents {
  public:
+  explicit JsonBuilder(MemoryCharge* memory = nullptr) : memory_(memory) {}
+
   bool null() override { return add(Json()); }
   bool boolean(bool value) override { return add(Json(value)); }
   bool integer(std::int64_t value) override { return add(Json(value)); }
   bool number(double value) override { return add(Json(value)); }
-  bool string(std::string& value) override { return add(Json(std::move(value))); }
+  bool string(std::string& value) override { return count(text_bytes(value)) && add(Json(std::move(value))); }
   bool start_object() override { return open(Json(Json::Object())); }
   bool key(std::string& name) override;
   bool end_object() override;
   bool start_array() override { return open(Json(Json::Array())); }
   bool end_array() override { return close(); }
+
+  Status stopped() const override { return stopped_; }
 
   Json take() { return std::move(root_); }
 
@@ -123,10 +130,14 @@ class JsonBuilder : public JsonEvents {
     Json value;
     std::string key;
   };
+  static std::size_t text_bytes(const std::string& text) { return 32 + text.capacity(); }
+  bool count(std::size_t n_bytes);
   bool add(Json value);
   bool open(Json value);
   bool close();
 
+  MemoryCharge* memory_;
+  Status stopped_;
   Json root_;
   std::vector<Open> open_;
 };

@@ -20,6 +20,7 @@ constexpr std::string_view kMetadata = "__metadata__";
 constexpr std::string_view kIndexFile = "model.safetensors.index.json";
 constexpr std::string_view kSingleFile = "model.safetensors";
 constexpr std::size_t kMaxMissing = 2048;              // bytes of names of missing shards in a message
+constexpr std::size_t kNodeBytes = 64;                 // of an entry in a hash table, its bucket included
 
 std::optional<DType> dtype_by_name(std::string_view name) {
   for (DType type : {DType::f32, DType::f16, DType::bf16, DType::f8_e4m3, DType::f64, DType::i8, DType::u8, DType::i16,
@@ -57,8 +58,10 @@ struct Entry {
 // Reads the header: {"name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, ...}.
 class HeaderReader final : public JsonEvents {
  public:
+  explicit HeaderReader(MemoryCharge* memory) : memory_(memory) {}
   std::vector<Entry> take() { return std::move(entries_); }
   std::string error() const override { return error_; }
+  Status stopped() const override { return stopped_; }
 
   bool null() override { return skipped() || unexpected("null"); }
   bool boolean(bool) override { return skipped() || unexpected("a boolean"); }
@@ -97,6 +100,9 @@ class HeaderReader final : public JsonEvents {
     if (skip_ > 0) return true;
     if (place_ == Place::header) {
       field_.clear();
+      // Lists that grow are there twice, of which one is half empty; the entry is sorted, then becomes a TensorInfo.
+      if (memory_) stopped_ = memory_->add(2 * key.size() + 4 * sizeof(Entry) + 2 * (kNodeBytes + sizeof(std::string)));
+      if (!stopped_.ok()) return false;
       if (!names_.insert(key).second) return stop(key + ": named twice");
       if (key == kMetadata) {
         pending_skip_ = true;
@@ -175,6 +181,8 @@ class HeaderReader final : public JsonEvents {
     return true;
   }
 
+  MemoryCharge* memory_;
+  Status stopped_;
   std::vector<Entry> entries_;
   std::unordered_set<std::string> names_;
   std::vector<std::int64_t> numbers_;
@@ -193,21 +201,24 @@ std::uint64_t read_u64_le(std::span<const std::byte> bytes) {
 
 }  // namespace
 
-Result<Safetensors> Safetensors::parse(FileView file) {
+Result<Safetensors> Safetensors::parse(FileView file, MemoryCharge* memory) {
   const std::string& what = file.name;
   if (file.bytes.size() < kLengthBytes)
     return fail(Code::bad_file, "{}: {} bytes, a safetensors file has at least {}", what, file.bytes.size(),
                 kLengthBytes);
+  PONDER_TRY(file.ensure(0, kLengthBytes));
   const std::uint64_t header_bytes = read_u64_le(file.bytes);
   if (header_bytes > kMaxHeaderBytes)
     return fail(Code::bad_file, "{}: header of {} bytes, at most {} are read", what, header_bytes, kMaxHeaderBytes);
   if (header_bytes > file.bytes.size() - kLengthBytes)
     return fail(Code::bad_file, "{}: header of {} bytes in a file of {}", what, header_bytes, file.bytes.size());
+  PONDER_TRY(file.ensure(kLengthBytes, static_cast<std::size_t>(header_bytes)));
   const std::string_view header = file.text().substr(kLengthBytes, static_cast<std::size_t>(header_bytes));
   const std::span<const std::byte> data = file.bytes.subspan(kLengthBytes + static_cast<std::size_t>(header_bytes));
   if (!header.starts_with('{')) return fail(Code::bad_file, "{}: the header does not begin with '{{'", what);
 
-  HeaderReader reader;
+  const std::uint64_t before = memory ? memory->n_bytes() : 0;
+  HeaderReader reader(memory);
   PONDER_TRY(parse_json_events(header, what, reader, {kMaxHeaderBytes, kMaxHeaderDepth}));
   std::vector<Entry> entries = reader.take();
   std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.offsets < b.offsets; });
@@ -247,6 +258,11 @@ Result<Safetensors> Safetensors::parse(FileView file) {
   result.by_name_.reserve(result.tensors_.size());
   for (std::size_t i = 0; i < result.tensors_.size(); ++i) result.by_name_.emplace(result.tensors_[i].name, i);
   result.file_ = std::move(file);
+  if (memory) {
+    std::uint64_t n_bytes = 0;
+    for (const TensorInfo& tensor : result.tensors_) n_bytes += sizeof tensor + tensor.name.capacity() + 2 * kNodeBytes;
+    memory->lower_to(before + n_bytes);
+  }
   return result;
 }
 
@@ -257,7 +273,7 @@ const TensorInfo* Safetensors::find(std::string_view name) const {
 
 bool Checkpoint::exists(const FileSource& source) { return source.exists(kIndexFile) || source.exists(kSingleFile); }
 
-Result<Checkpoint> Checkpoint::open(const FileSource& source) {
+Result<Checkpoint> Checkpoint::open(const FileSource& source, MemoryCharge* memory) {
   Checkpoint checkpoint;
   const auto add = [&](const TensorInfo& tensor) {
     checkpoint.by_name_.emplace(tensor.name, &tensor);
@@ -266,7 +282,7 @@ Result<Checkpoint> Checkpoint::open(const FileSource& source) {
   };
   const auto open_shard = [&](std::string_view name) -> Result<std::shared_ptr<const Safetensors>> {
     PONDER_ASSIGN(FileView file, source.open(name));
-    PONDER_ASSIGN(Safetensors shard, Safetensors::parse(std::move(file)));
+    PONDER_ASSIGN(Safetensors shard, Safetensors::parse(std::move(file), memory));
     return std::shared_ptr<const Safetensors>(std::make_shared<Safetensors>(std::move(shard)));
   };
 
@@ -281,7 +297,7 @@ Result<Checkpoint> Checkpoint::open(const FileSource& source) {
   }
 
   PONDER_ASSIGN(const FileView index_file, source.open(kIndexFile));
-  PONDER_ASSIGN(const Json index, parse_json(index_file.text(), index_file.name));
+  PONDER_ASSIGN(const Json index, parse_json(index_file.text(), index_file.name, {.memory = memory}));
   const Json* weight_map = index.find("weight_map");
   if (!weight_map || !weight_map->is_object() || weight_map->as_object().empty())
     return fail(Code::bad_file, "{}: no weight_map", index_file.name);
@@ -310,6 +326,7 @@ Result<Checkpoint> Checkpoint::open(const FileSource& source) {
         missing += fmt::format("{}{} (wanted for {})", missing.empty() ? "" : ", ", name, tensor);
       }
     }
+    if (memory) PONDER_TRY(memory->add(2 * kNodeBytes));
     shards[known->second].wanted.insert(tensor);
   }
   if (!missing.empty())

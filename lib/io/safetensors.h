@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lib/base/dtype.h"
+#include "lib/base/memory.h"
 #include "lib/base/status.h"
 #include "lib/base/tensor.h"
 #include "lib/io/file_source.h"
@@ -28,7 +29,8 @@ class Safetensors {
   // Checks: header length within the file, JSON valid and not too deep, no negative or overflowing size, offsets in
   // order inside the data, no overlap and no hole, size equal to shape x dtype, no name twice. A tensor of unknown dtype
   // or of more than four dimensions is unusable.
-  static Result<Safetensors> parse(FileView file);
+  // memory (may be null): counts the table, somewhat more than it takes, and keeps what the result takes.
+  static Result<Safetensors> parse(FileView file, MemoryCharge* memory = nullptr);
 
   const std::vector<TensorInfo>& tensors() const { return tensors_; }  // in the order of their bytes
   const std::vector<UnusableTensor>& unusable() const { return unusable_; }
@@ -46,7 +48,7 @@ class Safetensors {
 // in a shard that the map does not name is ignored), or, without an index, exactly `model.safetensors`.
 class Checkpoint {
  public:
-  static Result<Checkpoint> open(const FileSource& source);
+  static Result<Checkpoint> open(const FileSource& source, MemoryCharge* memory = nullptr);  // as Safetensors::parse
   static bool exists(const FileSource& source);  // an index or model.safetensors is there
 
   const TensorInfo* find(std::string_view name) const;

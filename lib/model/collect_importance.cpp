@@ -110,6 +110,9 @@ Result<CollectReport> collect_importance(const Context& ctx, const Model& model,
 
   PONDER_ASSIGN(const Mix mix, find_mix("f32"));
   PONDER_ASSIGN(const std::vector<GgufTensorSource> tensors, gguf_tensors(model, mix, false));
+  MemoryCharge sums(ctx.memory, MemoryUse::other);
+  for (const GgufTensorSource& tensor : tensors)
+    for (const Weight* w : tensor.weights) PONDER_TRY(sums.add(w->n_in * sizeof(float) + sizeof(Sums) + 64).with_prefix("importance"));
   Collector collector(ctx, tensors);
   Context watched = ctx;
   watched.compute = Compute::exact;

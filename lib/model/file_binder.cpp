@@ -39,7 +39,13 @@ void FileBinder::problem(std::string text) {
   ++n_problems_;
 }
 
+bool FileBinder::count(std::size_t n_bytes) {
+  if (Status fits = charge_.add(n_bytes); !fits.ok() && status_.ok()) status_ = std::move(fits);
+  return status_.ok();
+}
+
 void FileBinder::bound(DType type, std::size_t n_bytes, Component component, std::int64_t n_parameters) {
+  if (!count(3 * (sizeof(BoundTensor) + sizeof(Weight)))) return;
   bound_.push_back({component, type, n_parameters, static_cast<std::int64_t>(n_bytes)});
   if (bound_.size() % 16 == 0)  // stacked experts are bound one by one: more than there are tensors
     report(0.05f + 0.8f * std::min(1.0f, static_cast<float>(bound_.size()) / static_cast<float>(n_tensors_)));
@@ -66,6 +72,7 @@ const float* FileBinder::bind_vector(const TensorInfo& info, std::int64_t n, Com
 }
 
 float* FileBinder::allocate_floats(std::size_t n) {
+  if (!count(n * sizeof(float) + 2 * sizeof(Buffer))) return nullptr;
   Result<Buffer> buffer = Buffer::allocate(n * sizeof(float));
   if (!buffer.ok()) {
     status_ = buffer.status();

@@ -9,6 +9,7 @@
 #include "lib/io/gguf.h"
 #include "lib/io/safetensors.h"
 #include "lib/model/loader.h"
+#include "lib/ops/context.h"
 
 namespace ponder::core {
 
@@ -22,6 +23,7 @@ class FileBinder : public TensorBinder {
   // Tensors that were not asked for.
   virtual void warn_surplus(const Config& config, std::vector<std::string>& warnings) const = 0;
   const std::vector<BoundTensor>& tensors() const { return bound_; }
+  MemoryCharge take_charge() { return std::move(charge_); }  // for what lies in `weights` beside the files
 
  protected:
   static constexpr std::size_t kListedNames = 20;  // problems and surplus tensors named in a message
@@ -29,9 +31,11 @@ class FileBinder : public TensorBinder {
   // wanted_by: whose wishes the tensors have to meet, for the message. Without data vectors stay null.
   FileBinder(std::string_view wanted_by, const LoadOptions& options, bool with_data, std::size_t n_tensors,
              ModelWeights& weights)
-      : wanted_by_(wanted_by), options_(options), with_data_(with_data), n_tensors_(n_tensors), weights_(weights) {}
+      : wanted_by_(wanted_by), options_(options), with_data_(with_data), n_tensors_(n_tensors), weights_(weights),
+        charge_(options.context ? options.context->memory : nullptr, MemoryUse::other) {}
 
   void problem(std::string text);
+  bool count(std::size_t n_bytes);
   void bound(DType type, std::size_t n_bytes, Component component, std::int64_t n_parameters);
   const float* bind_vector(const TensorInfo& info, std::int64_t n, Component component);  // an f32 copy
   float* allocate_floats(std::size_t n);
@@ -50,6 +54,7 @@ class FileBinder : public TensorBinder {
   bool with_data_;
   std::size_t n_tensors_;
   ModelWeights& weights_;
+  MemoryCharge charge_;
   std::unordered_set<const TensorInfo*> used_;
   std::vector<BoundTensor> bound_;
   std::vector<std::string> problems_;

@@ -316,6 +316,9 @@ Status read_divisors(const GgufCheckpoint& checkpoint, Config& config) {
   if (info->type != DType::f32 || !(info->shape == wanted))
     return fail(Code::bad_file, "rope_freqs.weight: {} {}, wanted F32 {}", dtype_name(info->type), info->shape.to_string(),
                 wanted.to_string());
+  for (const auto& part : checkpoint.parts())
+    if (part->find(info->name) == info)
+      PONDER_TRY(part->file().ensure(static_cast<std::size_t>(info->bytes.data() - part->file().bytes.data()), info->bytes.size()));
   for (std::size_t i = 0; i < info->bytes.size(); i += sizeof(float)) {
     float divisor = 0;
     std::memcpy(&divisor, info->bytes.data() + i, sizeof divisor);

@@ -17,9 +17,9 @@
 namespace ponder::core {
 namespace {
 
-Result<Json> read_json(const FileSource& source, std::string_view name) {
+Result<Json> read_json(const FileSource& source, std::string_view name, MemoryCharge* memory) {
   PONDER_ASSIGN(FileView file, source.open(name));
-  return parse_json(file.text(), name);
+  return parse_json(file.text(), name, {.memory = memory});
 }
 
 // The part of a load that lies between two fractions of it.
@@ -46,7 +46,7 @@ void warn_mtp(const Config& config, bool has_mtp, std::vector<std::string>& warn
         fmt::format("num_nextn_predict_layers is {}, only the first such layer is used", config.num_nextn_predict_layers));
 }
 
-Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const FileSource& source) {
+Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const FileSource& source, MemoryCharge* memory) {
   if (!source.exists("tokenizer.json"))
     return fail(Code::no_tokenizer, "{}: tokenizer.json is missing", source.describe());
   PONDER_ASSIGN(const FileView tokenizer_file, source.open("tokenizer.json"));
@@ -54,7 +54,19 @@ Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const FileSource& source
   if (source.exists("tokenizer_config.json")) {
     PONDER_ASSIGN(config_file, source.open("tokenizer_config.json"));
   }
-  return Tokenizer::load({tokenizer_file.text(), config_file.text()});
+  return Tokenizer::load({tokenizer_file.text(), config_file.text()}, memory);
+}
+
+// Counted as long as it lives.
+Result<std::shared_ptr<const Tokenizer>> counted(std::shared_ptr<const Tokenizer> tokenizer, const std::shared_ptr<Memory>& memory) {
+  struct Counted {
+    MemoryCharge charge;  // given back after the tokenizer
+    std::shared_ptr<const Tokenizer> tokenizer;
+  };
+  MemoryCharge charge(memory, MemoryUse::other);
+  PONDER_TRY(charge.raise_to(tokenizer->memory_bytes()).with_prefix("tokenizer"));
+  const auto both = std::make_shared<Counted>(Counted{std::move(charge), std::move(tokenizer)});
+  return std::shared_ptr<const Tokenizer>(both, both->tokenizer.get());
 }
 
 void add_unique(std::vector<std::int32_t>& ids, const std::vector<std::int32_t>& more) {
@@ -90,11 +102,11 @@ struct ModelLoader::OpenedModel {
   std::optional<GgufCheckpoint> gguf;
   std::vector<FileView> files;  // that tensors lie in
 
-  static Result<OpenedModel> open(const FileSource& source) {
+  static Result<OpenedModel> open(const FileSource& source, MemoryCharge* memory) {
     OpenedModel opened;
     PONDER_TRY(source.check());
     if (const std::string file = source.gguf_file(); !file.empty()) {
-      PONDER_ASSIGN(opened.gguf, GgufCheckpoint::open(source, file));
+      PONDER_ASSIGN(opened.gguf, GgufCheckpoint::open(source, file, memory));
       PONDER_ASSIGN(GgufConfig read, read_gguf_config(*opened.gguf));
       opened.json = std::move(read.json);
       opened.config = std::move(read.config);
@@ -102,9 +114,9 @@ struct ModelLoader::OpenedModel {
       for (const auto& part : opened.gguf->parts()) opened.files.push_back(part->file());
       return opened;
     }
-    PONDER_ASSIGN(opened.json, read_json(source, "config.json"));
+    PONDER_ASSIGN(opened.json, read_json(source, "config.json", memory));
     PONDER_ASSIGN(opened.config, Config::parse(opened.json));
-    Result<Checkpoint> checkpoint = Checkpoint::open(source);
+    Result<Checkpoint> checkpoint = Checkpoint::open(source, memory);
     if (!checkpoint.ok()) {
       opened.safetensors_status = std::move(checkpoint).status();
       return opened;
@@ -123,8 +135,10 @@ struct ModelLoader::OpenedModel {
 
 Result<std::shared_ptr<const Model>> ModelLoader::load(const FileSource& source, const LoadOptions& options) {
   std::shared_ptr<Model> model(new Model);
-  if (options.context) model->charge_ = MemoryCharge(options.context->memory, MemoryUse::weights);
-  PONDER_ASSIGN(OpenedModel opened, OpenedModel::open(source));
+  const std::shared_ptr<Memory> memory = options.context ? options.context->memory : nullptr;
+  if (options.count_weights) model->charge_ = MemoryCharge(memory, MemoryUse::weights);
+  MemoryCharge reading(memory, MemoryUse::other);  // tables of tensors, values of JSON files: until the model is there
+  PONDER_ASSIGN(OpenedModel opened, OpenedModel::open(source, &reading));
   if (!opened.has_weights()) return opened.safetensors_status;
   const std::shared_ptr<const Gguf> file = opened.gguf ? opened.gguf->parts().front() : nullptr;
   LoadOptions rest = options;
@@ -134,10 +148,11 @@ Result<std::shared_ptr<const Model>> ModelLoader::load(const FileSource& source,
   }
   PONDER_ASSIGN(const std::unique_ptr<FileBinder> binder, bind(opened, rest, *model));
   PONDER_TRY(count_memory(*model).with_prefix(source.describe()));
+  model->tables_charge_ = binder->take_charge();
   Config& config = model->config_;
 
   if (!file && source.exists("generation_config.json")) {
-    PONDER_ASSIGN(const Json generation, read_json(source, "generation_config.json"));
+    PONDER_ASSIGN(const Json generation, read_json(source, "generation_config.json", &reading));
     PONDER_ASSIGN(model->generation_config_, GenerationConfig::parse(generation));
   }
   std::vector<std::int32_t> eos = model->generation_config_.eos_token_ids;
@@ -149,7 +164,9 @@ Result<std::shared_ptr<const Model>> ModelLoader::load(const FileSource& source,
   for (const TensorInfo* info : opened.tensors())
     fingerprint.add_tensor(info->name, info->type, info->shape, info->bytes.data(), info->bytes.size());
   model->fingerprint_ = fingerprint.value();
-  if (binder->report(0.9f)) PONDER_TRY(load_text(source, file.get(), *model));
+  if (binder->report(0.9f)) PONDER_TRY(load_text(source, file.get(), memory, *model));
+  model->other_bytes_ = static_cast<std::int64_t>(model->tables_charge_.n_bytes() + model->template_charge_.n_bytes() +
+                                                  (model->tokenizer_ ? model->tokenizer_->memory_bytes() : 0));
   binder->report(1);
   PONDER_TRY(binder->status());
   return std::shared_ptr<const Model>(std::move(model));
@@ -210,7 +227,7 @@ Status ModelLoader::convert(const LoadOptions& options, std::string_view name, O
 
 Result<ModelInspection> ModelLoader::inspect(const FileSource& source) {
   ModelInspection inspection;
-  PONDER_ASSIGN(const OpenedModel opened, OpenedModel::open(source));
+  PONDER_ASSIGN(const OpenedModel opened, OpenedModel::open(source, nullptr));
   inspection.config = opened.config;
   inspection.report.warnings = opened.warnings;
   if (!opened.has_weights()) {
@@ -233,20 +250,25 @@ Result<ModelInspection> ModelLoader::inspect(const FileSource& source) {
 }
 
 // Tokenizer and chat template. Only a broken tokenizer fails the load; token ids work without the rest.
-Status ModelLoader::load_text(const FileSource& source, const Gguf* gguf, Model& model) {
-  Result<std::shared_ptr<const Tokenizer>> tokenizer = gguf ? load_gguf_tokenizer(*gguf) : load_tokenizer(source);
-  // A build without regular expressions has no text where the tokenizer needs them.
-  const bool beyond_build = tokenizer.status().code() == Code::unsupported && pattern_unicode_version().empty();
+Status ModelLoader::load_text(const FileSource& source, const Gguf* gguf, const std::shared_ptr<Memory>& memory, Model& model) {
+  MemoryCharge reading(memory, MemoryUse::other);
+  Result<std::shared_ptr<const Tokenizer>> tokenizer =
+      gguf ? load_gguf_tokenizer(*gguf, &reading) : load_tokenizer(source, &reading);
+  // A build without regular expressions has no text where the tokenizer needs more than Pattern::simple.
+  const bool beyond_build = tokenizer.status().code() == Code::unsupported && !has_regular_expressions();
   if (tokenizer.status().code() == Code::no_tokenizer || beyond_build) {
     model.tokenizer_status_ = std::move(tokenizer).status();
     model.chat_template_status_ = model.tokenizer_status_;
     return {};
   }
   PONDER_TRY(Status(tokenizer.status()));
-  model.tokenizer_ = std::move(tokenizer).value();
+  PONDER_ASSIGN(model.tokenizer_, counted(std::move(tokenizer).value(), memory));
+  reading.lower_to(0);
 
-  Result<std::shared_ptr<const ChatTemplate>> own = gguf ? ChatTemplate::load(*gguf) : ChatTemplate::load(source);
+  Result<std::shared_ptr<const ChatTemplate>> own =
+      gguf ? ChatTemplate::load(*gguf, {}, &reading) : ChatTemplate::load(source, {}, &reading);
   if (own.ok()) {
+    model.template_charge_ = std::move(reading);
     model.chat_template_ = std::move(own).value();
     return {};
   }

@@ -87,7 +87,7 @@ class ModelLoader {
   // Counts what it has; out_of_memory above the limit.
   static Status count_memory(Model& model);
   // gguf: the file itself, or null.
-  static Status load_text(const FileSource& source, const Gguf* gguf, Model& model);
+  static Status load_text(const FileSource& source, const Gguf* gguf, const std::shared_ptr<Memory>& memory, Model& model);
 };
 
 }  // namespace ponder::core

@@ -25,6 +25,7 @@ struct LoadOptions {
   // quantize_model writes. Without MTP layer. Empty: all weights as and where they lie.
   std::string weight_type;
   const Context* context = nullptr;  // kernels and threads, for a weight_type; memory
+  bool count_weights = true;  // in the context's memory; false: only what is read to find and name them
   // progress(fraction in [0, 1]) on the calling thread; false cancels the load.
   std::function<bool(float)> progress;
 };
@@ -69,6 +70,8 @@ class Model {
   // What it is counted with in the runtime's memory: summary().weight_bytes, mapped weights too; where files were read into
   // memory, those as a whole.
   std::int64_t memory_bytes() const { return memory_bytes_; }
+  // What it counts besides: tokenizer, chat template, f32 copies of norms and biases, what says where weights lie.
+  std::int64_t other_bytes() const { return other_bytes_; }
   // Null when the checkpoint has none; tokenizer_status() then says why.
   const std::shared_ptr<const Tokenizer>& tokenizer() const { return tokenizer_; }
   const Status& tokenizer_status() const { return tokenizer_status_; }
@@ -85,8 +88,8 @@ class Model {
   ModelWeights weights_;
   LoadReport report_;
   ModelSummary summary_;
-  MemoryCharge charge_;
-  std::int64_t memory_bytes_ = 0;
+  MemoryCharge charge_, tables_charge_, template_charge_;  // the tokenizer, which may outlive the model, has its own
+  std::int64_t memory_bytes_ = 0, other_bytes_ = 0;
   std::shared_ptr<const Tokenizer> tokenizer_;
   Status tokenizer_status_;
   std::shared_ptr<const ChatTemplate> chat_template_;

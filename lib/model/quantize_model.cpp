@@ -59,6 +59,10 @@ void describe(const std::vector<GgufTensorSource>& tensors, QuantizeReport& repo
   for (std::string& text : conversion_warnings(tensors)) report.warnings.push_back(std::move(text));
 }
 
+// The vocabulary is there as the list of its entries, as metadata and as the head of the file: of memory, for a byte of
+// tokenizer.json. It goes when the head is written, so the rest of the work is counted beside it.
+constexpr std::uint64_t kTextFactor = 12;
+
 constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
 
 std::uint64_t free_bytes_beside(const std::filesystem::path& path) {
@@ -75,6 +79,11 @@ Result<QuantizeReport> write_model(const Context& ctx, const Model& model, const
   QuantizeReport report;
   report.warnings = model.load_report().warnings;
 
+  MemoryCharge texts(ctx.memory, MemoryUse::other);
+  if (text.exists("tokenizer.json")) {
+    PONDER_ASSIGN(const FileView file, text.open("tokenizer.json"));
+    PONDER_TRY(texts.raise_to(kTextFactor * file.bytes.size()));
+  }
   GgufMetadata metadata;
   metadata.add_string("general.architecture", gguf_architecture(model.config()));
   metadata.add_u32("general.file_type", mix.file_type);
@@ -106,6 +115,8 @@ Result<QuantizeReport> run(const Context& ctx, const FileSource& source, std::un
   PONDER_TRY(find_mix(options.type).status());
   LoadOptions load;
   load.load_mtp = false;
+  load.context = &ctx;
+  load.count_weights = false;  // read once, in order
   PONDER_ASSIGN(const std::shared_ptr<const Model> model, ModelLoader::load(source, load));
   return write_model(ctx, *model, source, std::move(output), options, free_bytes);
 }

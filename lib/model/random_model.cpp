@@ -49,7 +49,8 @@ class RandomBinder final : public TensorBinder {
         weights_(weights),
         fingerprint_(fingerprint),
         memory_(memory),
-        charge_(charge) {
+        charge_(charge),
+        block_charge_(memory, MemoryUse::other) {
     values_.reserve(4096);
     for (std::size_t i = 0; i < 4096; ++i) {
       float sum = 0;  // of four uniform values: close enough to a normal distribution
@@ -137,6 +138,8 @@ class RandomBinder final : public TensorBinder {
                                                   : static_cast<const void*>(&half);
       std::memcpy(codes.data() + i * element, from, element);
     }
+    status_ = block_charge_.add(kBlockElements * element);
+    if (!status_.ok()) return block;
     block.resize(kBlockElements * element);
     for (std::size_t i = 0; i < kBlockElements; ++i)
       std::memcpy(block.data() + i * element, codes.data() + random_.next() % values_.size() * element, element);
@@ -155,6 +158,7 @@ class RandomBinder final : public TensorBinder {
   Fingerprint& fingerprint_;
   const std::shared_ptr<Memory>& memory_;
   MemoryCharge& charge_;
+  MemoryCharge block_charge_;
   std::vector<float> values_;
   std::vector<std::byte> block_, bf16_block_;
   std::vector<BoundTensor> bound_;

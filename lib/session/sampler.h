@@ -91,6 +91,9 @@ class Sampler {
   static float logprob(std::span<const float> logits, TokenId id);
   static void top_logprobs(std::span<const float> logits, std::size_t n, std::vector<TokenLogprob>& out);
 
+  // What it allocates for an id of the vocabulary at most.
+  static constexpr std::size_t kBytesPerId = 2 * sizeof(float) + sizeof(Candidate) + sizeof(std::int32_t) + sizeof(std::uint8_t);
+
   const SamplingParams& params() const { return params_; }
   // Keeps the random state unless the seed changes, and mirostat's unless it is turned on or its tau changes.
   Status set_params(const SamplingParams& params);

@@ -36,6 +36,19 @@ ForwardOptions forward_options(const SessionParams& params) {
   return options;
 }
 
+namespace {
+
+// What a session takes from operator new, as create() makes it, with every sampler turned on.
+std::size_t other_bytes(const Config& config, const SessionParams& params) {
+  const std::size_t of_token = sizeof(TokenId) + sizeof(Session::State::TokenInfo);
+  const std::size_t of_id = sizeof(float) + Sampler::kBytesPerId;
+  const std::size_t of_row = 2 * sizeof(SequenceRows) + 2 * sizeof(std::size_t) + sizeof(TokenId);
+  return params.context_length * of_token + static_cast<std::size_t>(config.vocab_size) * of_id +
+         forward_options(params).max_rows * of_row;
+}
+
+}  // namespace
+
 Result<SessionPlan> Session::plan(const Config& config, const SessionParams& params) {
   SessionPlan plan{params};
   PONDER_TRY(resolve(config, plan.params));
@@ -45,6 +58,7 @@ Result<SessionPlan> Session::plan(const Config& config, const SessionParams& par
   plan.kv_token_bytes = static_cast<std::int64_t>(layout.token_bytes());
   plan.kv_bytes = static_cast<std::int64_t>(n_blocks * kBlock * layout.token_bytes());
   plan.scratch_bytes = static_cast<std::int64_t>(Forward::scratch_bytes(config, forward_options(plan.params)));
+  plan.other_bytes = static_cast<std::int64_t>(other_bytes(config, plan.params));
   return plan;
 }
 
@@ -69,6 +83,8 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Runtime> 
             st.runtime->onednn.get()};
   st.ctx.memory = st.runtime->memory;
   const Config& config = st.model->config();
+  st.charge = MemoryCharge(st.ctx.memory, MemoryUse::other);
+  PONDER_TRY(st.charge.raise_to(other_bytes(config, st.params)).with_prefix("session"));
   PONDER_TRY(shared ? st.compute_on(shared->layout().device, shared) : st.choose_device());
   const Tokenizer* tokenizer = st.model->tokenizer().get();
   const auto vocab_size = static_cast<std::size_t>(config.vocab_size);
@@ -144,7 +160,7 @@ Status Session::set_adapters(std::span<const AdapterUse> uses) {
   PONDER_ASSIGN(std::shared_ptr<const AdapterSet> set, AdapterSet::create(*st.model, uses));
   if (set ? st.adapters && *set == *st.adapters : !st.adapters) return {};
   PONDER_TRY(st.attach(std::move(set)));
-  st.kv.truncate(0);
+  st.truncate(0);
   st.drop_logits();
   return {};
 }
@@ -160,6 +176,8 @@ Result<std::vector<float>> Session::prompt_logprobs() {
   State& st = *state_;
   if (st.tokens.empty()) return Status(Code::state, "the session has no prompt yet");
   const std::size_t n = st.tokens.size();
+  MemoryCharge charge(st.ctx.memory, MemoryUse::other);
+  PONDER_TRY(charge.raise_to(n * sizeof(float)));
   std::vector<float> out(n, 0.0f);
   ForwardOptions options;
   options.max_rows = options.max_logits_rows = std::min<std::size_t>(n, 64);

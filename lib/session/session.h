@@ -91,6 +91,7 @@ struct Runtime {
 struct SessionPlan {
   SessionParams params;  // resolved: nothing is 0 but n_threads
   std::int64_t kv_bytes = 0, scratch_bytes = 0;
+  std::int64_t other_bytes = 0;     // token ids, logits, what sampling needs
   std::int64_t kv_token_bytes = 0;  // of one token in all layers
 };
 
@@ -178,7 +179,8 @@ class Session {
   Status rewind(std::size_t n_tokens);
   // The whole state but the user's sampler: versioned, checksummed, bound to the model's fingerprint. A session that was
   // refused is as it was before.
-  Result<std::string> save() const;
+  // memory (may be null): counts the result.
+  Result<std::string> save(MemoryCharge* memory = nullptr) const;
   Status restore(std::string_view bytes);
   Status save_file(const std::filesystem::path& path) const;  // an old file is replaced at once or not at all
   Status restore_file(const std::filesystem::path& path);

@@ -48,6 +48,7 @@ Status Session::State::leave_device(const Status& why) {
   runtime->log.write(LogLevel::warning, fmt::format("the session goes on on the CPU: {}", why.message()));
   forward.reset();
   kv = KvCache();
+  if (prompt_cache) prompt_cache->keep(0);
   drop_logits();
   PONDER_TRY(compute_on(nullptr, nullptr));
   ctx.low_ranks = adapters ? &adapters->low_ranks() : nullptr;

@@ -64,6 +64,8 @@ Result<std::vector<float>> Session::embed(std::span<const std::span<const TokenI
 
   const auto width = static_cast<std::size_t>(st.model->config().hidden_size);
   const std::size_t max_rows = std::max(st.params.prefill_chunk, kMaxLogitsRows);
+  MemoryCharge charge(st.ctx.memory, MemoryUse::other);
+  PONDER_TRY(charge.raise_to(inputs.size() * width * sizeof(float)).with_prefix("embeddings"));
   std::vector<float> out(inputs.size() * width);
   Pool pool(options.pooling, width);
   std::vector<TokenId> ids;

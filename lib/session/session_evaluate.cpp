@@ -13,17 +13,19 @@ namespace {
 // Rows of each tensor, chunk after chunk.
 class Collector final : public ForwardTap {
  public:
-  explicit Collector(const Session::EvaluateOptions& options) : options_(options) {}
+  Collector(const Session::EvaluateOptions& options, std::size_t n_rows) : options_(options), n_rows_(n_rows) {}
   void on_f32(std::string_view name, const Tensor& t) override {
     if (!wanted(name)) return;
     auto& [data, n_cols] = floats_[std::string(name)];
     n_cols = t.n_cols;
+    data.reserve(n_rows_ * n_cols);
     for (std::size_t i = 0; i < t.n_rows; ++i) data.insert(data.end(), t.row(i), t.row(i) + t.n_cols);
   }
   void on_i32(std::string_view name, const std::int32_t* rows, std::size_t n_rows, std::size_t cols) override {
     if (!wanted(name)) return;
     auto& [data, n_cols] = ints_[std::string(name)];
     n_cols = cols;
+    data.reserve(n_rows_ * n_cols);
     data.insert(data.end(), rows, rows + n_rows * cols);
   }
   bool emit(TensorSink& sink) const {
@@ -48,6 +50,7 @@ class Collector final : public ForwardTap {
   bool wanted(std::string_view name) const { return name.starts_with("moe.") ? options_.moe : options_.hidden; }
 
   const Session::EvaluateOptions& options_;
+  std::size_t n_rows_;  // in all
   std::map<std::string, Rows<float>> floats_;
   std::map<std::string, Rows<std::int32_t>> ints_;
 };
@@ -86,8 +89,18 @@ Status Session::evaluate(std::span<const TokenId> ids, std::span<const TokenId> 
     layout.n_layers = 1;
     PONDER_ASSIGN(mtp_kv, KvCache::create(layout, ids.size(), st.ctx.memory));
   }
+  // Everything is collected before the first tensor is handed out.
+  const std::size_t n_out = options.last_only ? 1 : ids.size(), n_layers = static_cast<std::size_t>(config.num_hidden_layers);
+  std::size_t n_floats = n_out * vocab_size;
+  if (!mtp_next_ids.empty()) n_floats += (n_out + forward_options.max_rows) * vocab_size;
+  if (options.hidden) n_floats += (n_layers + 2) * ids.size() * static_cast<std::size_t>(config.hidden_size);
+  if (options.moe) n_floats += 2 * n_layers * ids.size() * static_cast<std::size_t>(config.num_experts_per_tok);
+  MemoryCharge charge(st.ctx.memory, MemoryUse::other);
+  PONDER_TRY(charge.raise_to(n_floats * sizeof(float)).with_prefix("evaluate"));
   std::vector<std::size_t> rows;
   std::vector<float> logits, mtp_logits;
+  logits.reserve(n_out * vocab_size);
+  if (!mtp_next_ids.empty()) mtp_logits.reserve(n_out * vocab_size);
   std::vector<float> mtp_chunk(mtp_next_ids.empty() ? 0 : forward_options.max_rows * vocab_size);
   const auto keep = [&](std::vector<float>& all, const float* from, std::size_t n_rows) {
     if (options.last_only) {
@@ -97,7 +110,7 @@ Status Session::evaluate(std::span<const TokenId> ids, std::span<const TokenId> 
     }
     all.insert(all.end(), from, from + n_rows * vocab_size);
   };
-  Collector collector(options);
+  Collector collector(options, ids.size());
   for (std::size_t first = 0; first < ids.size(); first += forward_options.max_rows) {
     const std::size_t n = std::min(forward_options.max_rows, ids.size() - first);
     rows.clear();

@@ -5,6 +5,15 @@
 #include "lib/session/session_state.h"
 
 namespace ponder::core {
+namespace {
+
+// What encoding a text takes, where that is much.
+Status count_text(std::string_view text, MemoryCharge& memory) {
+  constexpr std::size_t kSmallText = std::size_t{64} << 10;
+  return text.size() > kSmallText ? memory.raise_to(Tokenizer::kEncodeBytes * text.size()).with_prefix("prompt") : Status();
+}
+
+}  // namespace
 
 std::int64_t& Session::State::counter(const TokenInfo& info) {
   return info.forced ? stats.forced_tokens : info.thinking ? stats.thinking_tokens : stats.answer_tokens;
@@ -18,7 +27,7 @@ void Session::State::cut(std::size_t n) {
   }
   tokens.resize(n);
   infos.resize(n);
-  kv.truncate(n);
+  truncate(n);
   forcing = {};
   drop_logits();
 }
@@ -116,6 +125,8 @@ Result<std::vector<TokenId>> Session::text_ids(std::string_view text, bool parse
   const Model& model = *state_->model;
   const Tokenizer* tokenizer = model.tokenizer().get();
   if (!tokenizer) return Status(model.tokenizer_status());
+  MemoryCharge memory(state_->ctx.memory, MemoryUse::other);
+  PONDER_TRY(count_text(text, memory));
   PONDER_ASSIGN(std::vector<TokenId> ids, tokenizer->encode(text, {parse_special}));
   if (tokenizer->add_bos() && tokenizer->bos()) ids.insert(ids.begin(), *tokenizer->bos());
   if (ids.empty()) return Status(Code::invalid_argument, "the text is empty and the tokenizer adds no BOS");
@@ -140,7 +151,10 @@ Result<std::vector<TokenId>> Session::render_chat_ids(const Json& messages, cons
   input.bos_token = tokenizer->bos_text();
   input.eos_token = tokenizer->eos_text();
   input.kwargs = options.kwargs;
+  MemoryCharge values(state_->ctx.memory, MemoryUse::other), memory(state_->ctx.memory, MemoryUse::other);
+  input.memory = &values;
   PONDER_ASSIGN(const RenderedChat chat, model.chat_template()->render(input));
+  PONDER_TRY(count_text(chat.text, memory));
   if (options.trust_content) return tokenizer->encode(chat.text, {true});
   return tokenizer->encode_with_content(chat.text, chat.content);
 }

@@ -32,12 +32,20 @@ void visit_params(GenerateParams& g, Visit&& visit) {
 
 }  // namespace
 
-Result<std::string> Session::save() const {
+Result<std::string> Session::save(MemoryCharge* memory) const {
   State& st = *state_;
   const std::size_t n_cached = st.kv.n_tokens(), row_bytes = st.kv.layout().row_bytes(), n_layers = st.kv.layout().n_layers;
-  std::string body;
-  body.reserve(n_cached * n_layers * row_bytes + st.logits.size() * sizeof(float) + st.tokens.size() * 8 + 4096);
-  Writer w(body);
+  std::size_t n_bytes = n_cached * n_layers * row_bytes + st.logits.size() * sizeof(float) + st.tokens.size() * 8 +
+                        st.generate.sampling.logit_bias.size() * 8 + st.generate.stop_ids.size() * sizeof(TokenId) + 4096;
+  for (const std::string& stop : st.generate.stop) n_bytes += stop.size() + 8;
+  if (memory) PONDER_TRY(memory->raise_to(n_bytes).with_prefix("saved session"));
+  std::string out(kMagic);
+  out.reserve(n_bytes);
+  Writer w(out);
+  w.number(kVersion);
+  w.number<std::uint32_t>(0);
+  w.number(st.fingerprint());
+  w.number<std::uint64_t>(0);  // bytes of the body: below
   w.number<std::uint64_t>(n_layers);
   w.number<std::uint64_t>(st.kv.layout().row_elements);
   w.number(static_cast<std::uint32_t>(st.kv.layout().type));
@@ -79,16 +87,10 @@ Result<std::string> Session::save() const {
     w.raw(layer_rows.data(), layer_rows.size());
   }
 
-  std::string out;
-  out.reserve(kHeaderBytes + body.size() + kChecksumBytes);
-  out += kMagic;
-  Writer head(out);
-  head.number(kVersion);
-  head.number<std::uint32_t>(0);
-  head.number(st.fingerprint());
-  head.number<std::uint64_t>(body.size());
-  out += body;
-  head.number(checksum(out));
+  std::string body_bytes;
+  Writer(body_bytes).number<std::uint64_t>(out.size() - kHeaderBytes);
+  out.replace(kHeaderBytes - body_bytes.size(), body_bytes.size(), body_bytes);
+  w.number(checksum(out));
   return out;
 }
 
@@ -204,7 +206,8 @@ Status Session::restore(std::string_view bytes) {
 }
 
 Status Session::save_file(const std::filesystem::path& path) const {
-  PONDER_ASSIGN(const std::string bytes, save());
+  MemoryCharge memory(state_->ctx.memory, MemoryUse::other);
+  PONDER_ASSIGN(const std::string bytes, save(&memory));
   return write_file(path, std::as_bytes(std::span(bytes)));
 }
 

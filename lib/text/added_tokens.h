@@ -30,6 +30,11 @@ class AddedTokens {
   static Result<AddedTokens> create(const Json* entries);
 
   const std::vector<AddedToken>& all() const { return tokens_; }
+  std::size_t memory_bytes() const {
+    std::size_t n_bytes = 0;
+    for (const AddedToken& token : tokens_) n_bytes += 2 * sizeof token + 2 * token.content.capacity() + 192;
+    return n_bytes;
+  }
   const AddedToken* find(TokenId id) const;
   const AddedToken* find(std::string_view content) const;
 

@@ -180,6 +180,14 @@ std::string_view Bpe::bytes(TokenId id) const {
   return {arena_.data() + token.begin, token.size};
 }
 
+std::size_t Bpe::memory_bytes() const {
+  static_assert(kTokenCost == 6 * sizeof(Bucket) && kIdCost == 3 * sizeof(Token) && kMergeCost == 4 * sizeof(Merge));
+  std::size_t n_bytes = arena_.capacity() + tokens_.capacity() * sizeof(Token) + by_bytes_.capacity() * sizeof(Bucket) +
+                        merges_.capacity() * sizeof(Merge);
+  for (const auto& entry : other_) n_bytes += entry.first.capacity() + 96;
+  return n_bytes;
+}
+
 int Bpe::missing_byte() const {
   for (int b = 0; b < 0xf5; ++b)  // 0xC0, 0xC1 and 0xF5 on are in no UTF-8 text
     if (b != 0xc0 && b != 0xc1 && byte_tokens_[static_cast<std::size_t>(b)] == kNone) return b;

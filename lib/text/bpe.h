@@ -45,7 +45,11 @@ class Bpe {
   }
   std::string_view bytes(TokenId id) const;               // empty without a token
   std::size_t n_ids() const { return tokens_.size(); }
+  std::size_t memory_bytes() const;
   int missing_byte() const;  // a byte of UTF-8 text that has no token, or -1
+
+  // What a token takes beside its text, an id with or without a token, and a merge, while the tables grow.
+  static constexpr std::size_t kTokenCost = 48, kIdCost = 24, kMergeCost = 64;
 
   struct Candidate {
     std::int32_t rank;

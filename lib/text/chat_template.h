@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lib/base/memory.h"
 #include "lib/base/status.h"
 #include "lib/io/file_source.h"
 #include "lib/io/gguf.h"
@@ -23,6 +24,7 @@ struct ChatInput {
   std::string bos_token;
   std::string eos_token;
   Json kwargs;    // object of further template variables, e.g. {"enable_thinking": true}, or null
+  MemoryCharge* memory = nullptr;  // counts the values in use where they are more than a mebibyte
 };
 
 struct RenderedChat {
@@ -43,9 +45,12 @@ class ChatTemplate {
   static Result<std::shared_ptr<const ChatTemplate>> parse(std::string_view jinja_source, const TemplateLimits& limits = {});
   // A checkpoint's own: chat_template.jinja, else chat_template of tokenizer_config.json (transformers' order); of a list
   // "tool_use" is taken for chats with tools. not_found: it has none.
-  static Result<std::shared_ptr<const ChatTemplate>> load(const FileSource& source, const TemplateLimits& limits = {});
+  // memory (may be null): counts what it takes, somewhat more than it is.
+  static Result<std::shared_ptr<const ChatTemplate>> load(const FileSource& source, const TemplateLimits& limits = {},
+                                                          MemoryCharge* memory = nullptr);
   // A GGUF file's own, of its metadata. not_found: it has none.
-  static Result<std::shared_ptr<const ChatTemplate>> load(const Gguf& file, const TemplateLimits& limits = {});
+  static Result<std::shared_ptr<const ChatTemplate>> load(const Gguf& file, const TemplateLimits& limits = {},
+                                                          MemoryCharge* memory = nullptr);
   // "deepseek-v2", "deepseek-v3", "deepseek-r1", "r1-distill". Content in parts is joined. The kwarg enable_thinking=false closes
   // the thinking that the generation prompt of the last two opens, with nothing in it; the others open none. V2's turn labels
   // are plain text, so content can imitate them.

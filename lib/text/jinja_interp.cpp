@@ -51,6 +51,8 @@ Status Interp::check_size(std::size_t n_bytes) const {
 }
 
 Status Interp::check_memory() const {
+  constexpr std::size_t kStep = std::size_t{1} << 20;
+  if (charge_ && memory_.bytes > kStep) PONDER_TRY(charge_->raise_to((memory_.bytes + kStep - 1) / kStep * kStep));
   if (memory_.bytes <= limits_.max_memory_bytes) return {};
   return error("the template's values need more than {} bytes (max_memory_bytes)", limits_.max_memory_bytes);
 }
@@ -135,6 +137,7 @@ Result<Value> Interp::from_json(const Json& json) {
 Result<RenderedChat> Interp::run(const Block& block, const ChatInput& input) {
   TextBuilder out;
   out_ = &out;
+  charge_ = input.memory;
   scope_ = open_scope(nullptr);
   PONDER_TRY(define_globals(input));
   Flow flow = Flow::next;

@@ -199,6 +199,7 @@ class Interp {
 
   const TemplateLimits& limits_;
   MemoryUse memory_;  // outlives every string below
+  MemoryCharge* charge_ = nullptr;  // of the host's account
   std::vector<std::unique_ptr<Object>> objects_;
   std::vector<std::unique_ptr<Scope>> scopes_;
   std::vector<Scope*> free_scopes_;

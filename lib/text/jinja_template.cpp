@@ -11,6 +11,8 @@ namespace ponder::core {
 
 namespace {
 
+constexpr std::size_t kTreeBytes = 48;  // of memory, for a byte of a template
+
 class JinjaTemplate final : public ChatTemplate {
  public:
   JinjaTemplate(jinja::Block block, const TemplateLimits& limits) : block_(std::move(block)), limits_(limits) {}
@@ -61,7 +63,9 @@ class TemplatePair final : public ChatTemplate {
   std::shared_ptr<const ChatTemplate> plain_, with_tools_;
 };
 
-Result<std::shared_ptr<const ChatTemplate>> of_config(const TokenizerConfig& config, const TemplateLimits& limits) {
+Result<std::shared_ptr<const ChatTemplate>> of_config(const TokenizerConfig& config, const TemplateLimits& limits,
+                                                      MemoryCharge* memory) {
+  if (memory) PONDER_TRY(memory->add(kTreeBytes * (config.chat_template.size() + config.tool_template.size())));
   PONDER_ASSIGN(std::shared_ptr<const ChatTemplate> plain, ChatTemplate::parse(config.chat_template, limits));
   if (config.tool_template.empty() || config.tool_template == config.chat_template) return plain;
   PONDER_ASSIGN(std::shared_ptr<const ChatTemplate> with_tools, ChatTemplate::parse(config.tool_template, limits));
@@ -77,27 +81,30 @@ Result<std::shared_ptr<const ChatTemplate>> ChatTemplate::parse(std::string_view
   return std::shared_ptr<const ChatTemplate>(std::make_shared<JinjaTemplate>(std::move(block).value(), limits));
 }
 
-Result<std::shared_ptr<const ChatTemplate>> ChatTemplate::load(const FileSource& source, const TemplateLimits& limits) {
+Result<std::shared_ptr<const ChatTemplate>> ChatTemplate::load(const FileSource& source, const TemplateLimits& limits,
+                                                               MemoryCharge* memory) {
   if (source.exists("chat_template.jinja")) {
     PONDER_ASSIGN(const FileView file, source.open("chat_template.jinja"));
+    if (memory) PONDER_TRY(memory->add(kTreeBytes * file.bytes.size()));
     return parse(file.text(), limits);
   }
   TokenizerConfig config;
   if (source.exists("tokenizer_config.json")) {
     PONDER_ASSIGN(const FileView file, source.open("tokenizer_config.json"));
-    PONDER_ASSIGN(config, TokenizerConfig::parse(file.text()));
+    PONDER_ASSIGN(config, TokenizerConfig::parse(file.text(), memory));
   }
   if (config.chat_template.empty())
     return fail(Code::not_found, "{}: neither chat_template.jinja nor a chat_template in tokenizer_config.json",
                 source.describe());
-  return of_config(config, limits);
+  return of_config(config, limits, memory);
 }
 
-Result<std::shared_ptr<const ChatTemplate>> ChatTemplate::load(const Gguf& file, const TemplateLimits& limits) {
+Result<std::shared_ptr<const ChatTemplate>> ChatTemplate::load(const Gguf& file, const TemplateLimits& limits,
+                                                               MemoryCharge* memory) {
   PONDER_ASSIGN(const TokenizerConfig config, read_gguf_tokenizer_config(file));
   if (config.chat_template.empty())
     return fail(Code::not_found, "{}: no tokenizer.chat_template", file.file().name);
-  return of_config(config, limits);
+  return of_config(config, limits, memory);
 }
 
 }  // namespace ponder::core

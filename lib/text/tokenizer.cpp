@@ -80,6 +80,10 @@ class BpeTokenizer final : public Tokenizer {
     return id == Bpe::kNone ? std::nullopt : std::optional(id);
   }
   std::size_t n_ids() const override { return bpe_.n_ids(); }
+  std::size_t memory_bytes() const override {
+    return bpe_.memory_bytes() + added_.memory_bytes() + letters_.memory_bytes() + config_.chat_template.capacity() +
+           config_.tool_template.capacity();
+  }
   std::optional<TokenId> bos() const override { return bos_; }
   std::optional<TokenId> eos() const override { return eos_; }
   bool add_bos() const override { return config_.add_bos.value_or(false); }
@@ -230,9 +234,9 @@ Result<std::shared_ptr<const Tokenizer>> make_tokenizer(TokenizerJson json, Toke
   return std::shared_ptr<const Tokenizer>(std::move(tokenizer));
 }
 
-Result<std::shared_ptr<const Tokenizer>> Tokenizer::load(const Files& files) {
-  PONDER_ASSIGN(TokenizerJson json, read_tokenizer_json(files.tokenizer_json));
-  PONDER_ASSIGN(TokenizerConfig config, TokenizerConfig::parse(files.tokenizer_config_json));
+Result<std::shared_ptr<const Tokenizer>> Tokenizer::load(const Files& files, MemoryCharge* memory) {
+  PONDER_ASSIGN(TokenizerJson json, read_tokenizer_json(files.tokenizer_json, memory));
+  PONDER_ASSIGN(TokenizerConfig config, TokenizerConfig::parse(files.tokenizer_config_json, memory));
   return make_tokenizer(std::move(json), std::move(config));
 }
 

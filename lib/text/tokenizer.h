@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lib/base/memory.h"
 #include "lib/base/status.h"
 
 namespace ponder::core {
@@ -34,9 +35,12 @@ class Tokenizer {
     std::string_view tokenizer_json;
     std::string_view tokenizer_config_json;  // may be empty
   };
-  static Result<std::shared_ptr<const Tokenizer>> load(const Files& files);
+  // memory (may be null): counts what loading takes, somewhat more than it is.
+  static Result<std::shared_ptr<const Tokenizer>> load(const Files& files, MemoryCharge* memory = nullptr);
   virtual ~Tokenizer() = default;
 
+  // Memory that encoding takes for a byte of text: the ids, at worst one per byte, twice, in lists that grow.
+  static constexpr std::size_t kEncodeBytes = 24;
   // Ids of `text`; no BOS is added. Text may be empty or hold U+0000. Invalid UTF-8 is an invalid_argument.
   virtual Result<std::vector<TokenId>> encode(std::string_view text, const EncodeOptions& options) const = 0;
 
@@ -56,6 +60,7 @@ class Tokenizer {
   virtual std::optional<TokenId> find(std::string_view text) const = 0;  // an added token by content, or a vocab token by bytes
 
   virtual std::size_t n_ids() const = 0;  // largest id + 1
+  virtual std::size_t memory_bytes() const = 0;  // of its tables, within a few percent
   virtual std::optional<TokenId> bos() const = 0;  // from tokenizer_config.json, without its key from the post_processor
   virtual std::optional<TokenId> eos() const = 0;
   virtual bool add_bos() const = 0;

@@ -5,10 +5,10 @@
 
 namespace ponder::core {
 
-Result<TokenizerConfig> TokenizerConfig::parse(std::string_view text) {
+Result<TokenizerConfig> TokenizerConfig::parse(std::string_view text, MemoryCharge* memory) {
   TokenizerConfig out;
   if (text.empty()) return out;
-  PONDER_ASSIGN(const Json config, parse_json(text, "tokenizer_config.json"));
+  PONDER_ASSIGN(const Json config, parse_json(text, "tokenizer_config.json", {.memory = memory}));
   if (!config.is_object()) return fail(Code::bad_file, "tokenizer_config.json: {}, want an object", config.type_name());
   const auto read_token = [&](const char* key, std::string& token) -> Status {
     const Json* value = config.find(key);

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "lib/base/memory.h"
 #include "lib/base/status.h"
 
 namespace ponder::core {
@@ -16,7 +17,8 @@ struct TokenizerConfig {
   std::string chat_template;       // Jinja source, or empty; of several the one named "default", else the first
   std::string tool_template;       // of several the one named "tool_use", for chats with tools; or empty
 
-  static Result<TokenizerConfig> parse(std::string_view text);  // an empty text is an empty object
+  // An empty text is an empty object. memory (may be null): counts what it takes.
+  static Result<TokenizerConfig> parse(std::string_view text, MemoryCharge* memory = nullptr);
 };
 
 }  // namespace ponder::core

@@ -53,8 +53,18 @@ bool is_letter(std::string_view text) {
   return static_cast<unsigned char>(text[0]) >= 0x80 && utf8::next(text, 0).size == text.size();
 }
 
+// Counts the texts of the array at `key` three times, as lists that grow are, and n_bytes for each.
+Status count_array(const Gguf& file, std::string_view key, std::size_t n_bytes, MemoryCharge* memory) {
+  const GgufValue* value = memory ? file.find_value(key) : nullptr;
+  return value ? memory->add(3 * value->bytes().size() + value->count() * n_bytes).with_prefix(file.file().name) : Status();
+}
+
 // Vocabulary and merges; what is no ordinary token becomes an entry of added_tokens.
-Status read_vocabulary(const Gguf& file, TokenizerJson& json) {
+Status read_vocabulary(const Gguf& file, TokenizerJson& json, MemoryCharge* memory) {
+  constexpr std::size_t kView = 3 * sizeof(std::string_view), kTypeCost = 4 * sizeof(std::int64_t);
+  constexpr std::size_t kAddedCost = 1024;
+  PONDER_TRY(count_array(file, kTokens, kView + kTypeCost + Bpe::kTokenCost + Bpe::kIdCost, memory));
+  PONDER_TRY(count_array(file, kMerges, kView + Bpe::kMergeCost, memory));
   PONDER_ASSIGN(const std::vector<std::string_view> tokens, strings_at(file, kTokens));
   if (tokens.empty() || tokens.size() > static_cast<std::size_t>(Bpe::kLargestId))
     return wrong(file, kTokens, file.find_value(kTokens), fmt::format("1 to {} tokens", Bpe::kLargestId));
@@ -73,11 +83,13 @@ Status read_vocabulary(const Gguf& file, TokenizerJson& json) {
     if (types[i] == kUnused || tokens[i].empty()) continue;  // padding of the vocabulary
     if (types[i] == kNormal || types[i] == kByte)
       PONDER_TRY(in_gguf_words(json.bpe.add_token(tokens[i], static_cast<TokenId>(i)), file));
-    else
+    else {
+      if (memory) PONDER_TRY(memory->add(kAddedCost + 3 * tokens[i].size()).with_prefix(file.file().name));
       (types[i] == kUserDefined && is_letter(tokens[i]) ? letters : added)
           .push_back(Json::Object{{"id", static_cast<std::int64_t>(i)},
                                   {"content", tokens[i]},
                                   {"special", types[i] != kUserDefined}});
+    }
   }
   json.root.set("added_tokens", std::move(added));
   json.letters = std::move(letters);
@@ -127,7 +139,7 @@ Result<TokenizerConfig> read_gguf_tokenizer_config(const Gguf& file) {
   return config;
 }
 
-Result<std::shared_ptr<const Tokenizer>> load_gguf_tokenizer(const Gguf& file) {
+Result<std::shared_ptr<const Tokenizer>> load_gguf_tokenizer(const Gguf& file, MemoryCharge* memory) {
   if (!file.find_value(kModel) && !file.find_value(kTokens))
     return fail(Code::no_tokenizer, "{}: has no tokenizer ({} is missing)", file.file().name, kModel);
   PONDER_ASSIGN(const std::string_view model, string_at(file, kModel));
@@ -144,7 +156,7 @@ Result<std::shared_ptr<const Tokenizer>> load_gguf_tokenizer(const Gguf& file) {
                 "gpt-2 are)",
                 file.file().name, kPre, pre.substr(0, 64));
   TokenizerJson json;
-  PONDER_TRY(read_vocabulary(file, json));
+  PONDER_TRY(read_vocabulary(file, json, memory));
   json.root.set("pre_tokenizer", rules->pre_tokenizer);
   if (rules->nfc) json.root.set("normalizer", Json::Object{{"type", "NFC"}});
   json.bpe.set_ignore_merges(rules->ignore_merges);

@@ -12,8 +12,8 @@
 namespace ponder::core {
 
 // no_tokenizer: the file has none. Byte-level BPE only; the pre-tokenizer is known by its name alone, so an unknown name is
-// refused.
-Result<std::shared_ptr<const Tokenizer>> load_gguf_tokenizer(const Gguf& file);
+// refused. memory (may be null): counts what it takes.
+Result<std::shared_ptr<const Tokenizer>> load_gguf_tokenizer(const Gguf& file, MemoryCharge* memory = nullptr);
 
 // What tokenizer_config.json would say: BOS and EOS, whether BOS is added, the chat templates.
 Result<TokenizerConfig> read_gguf_tokenizer_config(const Gguf& file);

@@ -1,13 +1,21 @@
 #include "lib/text/tokenizer_json.h"
 
+#include <algorithm>
+
 #include "lib/base/format.h"
 
 namespace ponder::core {
 
 namespace {
 
+// What an entry takes while it is read: in lists, which are there twice while they grow, of which one is half empty, and in
+// tables that are at most half full.
+constexpr std::size_t kVocabCost = Bpe::kTokenCost, kMergeCost = 3 * 2 * sizeof(std::uint32_t) + Bpe::kMergeCost;
+
 class Reader final : public JsonEvents {
  public:
+  explicit Reader(MemoryCharge* memory) : memory_(memory), tree_(memory) {}
+
   bool null() override { return in_tree() ? tree_.null() : wrong("null"); }
   bool boolean(bool value) override { return in_tree() ? tree_.boolean(value) : wrong("a boolean"); }
   bool number(double value) override {
@@ -18,6 +26,9 @@ class Reader final : public JsonEvents {
     if (in_tree()) return tree_.integer(value);
     if (place_ != Place::vocab) return wrong("a number");
     if (value < 0 || value > Bpe::kLargestId) return refuse_id(fmt::format("{}", value));
+    const auto n_ids = static_cast<std::size_t>(value) + 1;  // ids may leave out others
+    if (!count(3 * token_.size() + kVocabCost + (n_ids > n_ids_ ? (n_ids - n_ids_) * Bpe::kIdCost : 0))) return false;
+    n_ids_ = std::max(n_ids_, n_ids);
     return pass(bpe_.add_token(token_, static_cast<TokenId>(value)));
   }
   bool string(std::string& value) override {
@@ -27,13 +38,11 @@ class Reader final : public JsonEvents {
       const std::size_t blank = value.find(' ');
       if (blank == value.npos || value.find(' ', blank + 1) != value.npos)
         return pass(fail(Code::bad_file, "tokenizer.json: merge '{}', want two tokens", value));
-      note_merge(std::string_view(value).substr(0, blank), std::string_view(value).substr(blank + 1));
-      return true;
+      return note_merge(std::string_view(value).substr(0, blank), std::string_view(value).substr(blank + 1));
     }
     if (place_ == Place::pair) {
       if (n_of_pair_++ == 0) token_ = value;
-      else if (n_of_pair_ == 2) note_merge(token_, value);
-      return true;
+      return n_of_pair_ != 2 || note_merge(token_, value);
     }
     return wrong("a string");
   }
@@ -81,6 +90,7 @@ class Reader final : public JsonEvents {
     return tree_.end_array();
   }
   std::string error() const override { return status_.message(); }
+  Status stopped() const override { return stopped_.ok() ? tree_.stopped() : stopped_; }
 
   const Status& status() const { return status_; }
   Json take_root() { return tree_.take(); }
@@ -125,12 +135,21 @@ class Reader final : public JsonEvents {
     place_ = Place::tree;
     return tree_.null();
   }
-  void note_merge(std::string_view left, std::string_view right) {
+  bool count(std::size_t n_bytes) {
+    if (memory_) stopped_ = memory_->add(n_bytes);
+    return stopped_.ok();
+  }
+  bool note_merge(std::string_view left, std::string_view right) {
+    if (!count(3 * (left.size() + right.size()) + kMergeCost)) return false;
     merge_texts_ += left;
     merge_texts_ += right;
     merges_.emplace_back(left.size(), right.size());
+    return true;
   }
 
+  MemoryCharge* memory_;
+  Status stopped_;
+  std::size_t n_ids_ = 0;
   JsonBuilder tree_;
   Bpe bpe_;
   std::string merge_texts_;
@@ -174,8 +193,8 @@ Status check_model(const Json& model, const Reader& reader) {
 
 }  // namespace
 
-Result<TokenizerJson> read_tokenizer_json(std::string_view text) {
-  Reader reader;
+Result<TokenizerJson> read_tokenizer_json(std::string_view text, MemoryCharge* memory) {
+  Reader reader(memory);
   Status parsed = parse_json_events(text, "tokenizer.json", reader);
   if (!reader.status().ok()) return Status(reader.status());
   PONDER_TRY(std::move(parsed));

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string_view>
 
+#include "lib/base/memory.h"
 #include "lib/base/status.h"
 #include "lib/io/json.h"
 #include "lib/text/bpe.h"
@@ -18,8 +19,8 @@ struct TokenizerJson {
   Json letters;  // added tokens that are one letter, as added_tokens: ordinary text, recognised in content too (GGUF only)
 };
 
-// Refuses, by name, models that are no byte-level BPE.
-Result<TokenizerJson> read_tokenizer_json(std::string_view text);
+// Refuses, by name, models that are no byte-level BPE. memory (may be null): counts what it takes.
+Result<TokenizerJson> read_tokenizer_json(std::string_view text, MemoryCharge* memory = nullptr);
 
 // From what was read, of this format or another.
 Result<std::shared_ptr<const Tokenizer>> make_tokenizer(TokenizerJson json, TokenizerConfig config);

@@ -30,7 +30,7 @@ FIELD(ponder_runtime_params, allocate, 80);
 FIELD(ponder_runtime_params, deallocate, 88);
 FIELD(ponder_runtime_params, allocator_user_data, 96);
 
-SIZE(ponder_memory_info, 56);
+SIZE(ponder_memory_info, 64);
 FIELD(ponder_memory_info, struct_size, 0);
 FIELD(ponder_memory_info, flags, 4);
 FIELD(ponder_memory_info, limit_bytes, 8);
@@ -39,6 +39,7 @@ FIELD(ponder_memory_info, peak_bytes, 24);
 FIELD(ponder_memory_info, weight_bytes, 32);
 FIELD(ponder_memory_info, kv_bytes, 40);
 FIELD(ponder_memory_info, scratch_bytes, 48);
+FIELD(ponder_memory_info, other_bytes, 56);
 
 SIZE(ponder_session_params, 56);
 FIELD(ponder_session_params, struct_size, 0);
@@ -135,7 +136,7 @@ FIELD(ponder_model_info, kv_bytes_per_token, 64);
 FIELD(ponder_model_info, fingerprint, 72);
 FIELD(ponder_model_info, active_weight_bytes, 80);
 
-SIZE(ponder_memory_plan, 48);
+SIZE(ponder_memory_plan, 56);
 FIELD(ponder_memory_plan, struct_size, 0);
 FIELD(ponder_memory_plan, flags, 4);
 FIELD(ponder_memory_plan, context_length, 8);
@@ -143,6 +144,7 @@ FIELD(ponder_memory_plan, weight_bytes, 16);
 FIELD(ponder_memory_plan, kv_bytes, 24);
 FIELD(ponder_memory_plan, scratch_bytes, 32);
 FIELD(ponder_memory_plan, total_bytes, 40);
+FIELD(ponder_memory_plan, other_bytes, 48);
 
 SIZE(ponder_tokenizer_info, 32);
 FIELD(ponder_tokenizer_info, struct_size, 0);

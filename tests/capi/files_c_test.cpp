@@ -1,5 +1,6 @@
 // Models inside a host's archive: opened, read and mapped by functions of the host.
 #include <cstring>
+#include <functional>
 #include <map>
 #include <stdexcept>
 
@@ -20,6 +21,7 @@ struct Archive {
   std::map<std::string, Entry> entries;
   bool maps = false;
   int n_open = 0, n_calls = 0, fail_at = -1;
+  int n_reads = 0, short_at = -1;  // that read gives half of what it says
   bool throws = false;
   ponder_status failure = PONDER_E_IO;
   std::uint64_t n_read = 0;
@@ -52,7 +54,8 @@ struct Archive {
     if (of(user).fails()) return of(user).failure;
     const auto& entry = *static_cast<const Entry*>(file);
     if (offset > entry.size || size > entry.size - offset || size > (std::size_t{16} << 20)) return PONDER_E_INTERNAL;
-    std::memcpy(to, of(user).blob.data() + entry.offset + offset, size);
+    std::memset(to, 0xaa, size);
+    std::memcpy(to, of(user).blob.data() + entry.offset + offset, of(user).n_reads++ == of(user).short_at ? size / 2 : size);
     of(user).n_read += size;
     return PONDER_OK;
   }
@@ -183,13 +186,27 @@ TEST_CASE("GGUF files, conversions, tokenizers, templates and inspection come ou
 
     const ponder_file_system files = archive.system();
     ponder_buffer *from_archive = nullptr, *from_folder = nullptr;
+    archive.n_read = 0;
     REQUIRE_MESSAGE(ponder_inspect_files(&files, "a", nullptr, &from_archive, &err) == PONDER_OK, err.message);
     REQUIRE(ponder_inspect(kTiny.c_str(), nullptr, &from_folder, &err) == PONDER_OK);
     CHECK(text_of(from_archive) == text_of(from_folder));
+    CHECK(archive.n_read < 150000);  // the heads of files of 2 and 4 MB
+    {
+      const ponder::test::TemporaryFolder folder;
+      const std::string gguf = (folder.path() / "tiny.gguf").string();
+      std::ofstream(gguf, std::ios::binary) << archive.blob.substr(archive.entries.at("a/tiny.gguf").offset, archive.entries.at("a/tiny.gguf").size);
+      archive.n_read = 0;
+      REQUIRE_MESSAGE(ponder_inspect_files(&files, "a/blob", nullptr, &from_archive, &err) == PONDER_OK, err.message);
+      REQUIRE(ponder_inspect(gguf.c_str(), nullptr, &from_folder, &err) == PONDER_OK);
+      CHECK(text_of(from_archive) == text_of(from_folder));
+      CHECK(archive.n_read < 150000);
+    }
     for (const char* path : {"a", "a/tokenizer.json", "a/tiny.gguf"}) {
       CAPTURE(path);
       ponder_tokenizer* tokenizer = nullptr;
+      archive.n_read = 0;
       REQUIRE_MESSAGE(ponder_tokenizer_load_files(&files, path, &tokenizer, &err) == PONDER_OK, err.message);
+      CHECK(archive.n_read < 150000);
       const Tokenizer owner(tokenizer);
       std::int32_t id = -1;
       CHECK(ponder_tokenizer_find(tokenizer, "<think>", 7, &id, &err) == PONDER_OK);
@@ -261,6 +278,83 @@ TEST_CASE("each call of the host fails once, in turn: a status, nothing stays op
     archive.fail_at = -1;
     CHECK(load(runtime.get(), archive, path, model, err) == PONDER_OK);
   }
+}
+
+TEST_CASE("so it is with tokenizers, templates, inspection and quantisation, and a read that gives half harms nothing") {
+  const ponder::test::TemporaryFolder folder;
+  const std::string output = (folder.path() / "out.gguf").string();
+  const Runtime runtime = make_runtime();
+  Archive archive;
+  archive.add("x.gguf", tiny_gguf());
+  const ponder_file_system files = archive.system();
+  using Call = std::function<ponder_status(const char*, ponder_error&)>;
+  const std::pair<const char*, Call> calls[] = {
+      {"tokenizer", [&](const char* path, ponder_error& err) {
+         ponder_tokenizer* tokenizer = nullptr;
+         const ponder_status status = ponder_tokenizer_load_files(&files, path, &tokenizer, &err);
+         ponder_tokenizer_free(tokenizer);
+         return status;
+       }},
+      {"template", [&](const char* path, ponder_error& err) {
+         ponder_template* chat = nullptr;
+         const ponder_status status = ponder_template_load_files(&files, path, &chat, &err);
+         ponder_template_free(chat);
+         return status;
+       }},
+      {"inspect", [&](const char* path, ponder_error& err) {
+         ponder_buffer* json = nullptr;
+         const ponder_status status = ponder_inspect_files(&files, path, nullptr, &json, &err);
+         ponder_buffer_free(json);
+         return status;
+       }},
+      {"quantize", [&](const char* path, ponder_error& err) {
+         ponder_quantize_params p = ponder_quantize_params_default();
+         p.type = "q8_0";
+         p.files = &files;
+         return ponder_quantize(runtime.get(), path, output.c_str(), &p, nullptr, &err);
+       }},
+      {"load", [&](const char* path, ponder_error& err) {
+         Model model;
+         return load(runtime.get(), archive, path, model, err);
+       }}};
+  ponder_error err;
+  for (const auto& [name, call] : calls)
+    for (const char* path : {"models/tiny", "x.gguf"}) {
+      CAPTURE(name);
+      CAPTURE(path);
+      archive.n_calls = archive.n_reads = 0;
+      archive.fail_at = -1;
+      archive.throws = false;
+      REQUIRE_MESSAGE(call(path, err) == PONDER_OK, err.message);
+      const int n_calls = archive.n_calls, n_reads = archive.n_reads;
+      CHECK(n_reads > 0);
+      int n_refused = 0;
+      for (const bool throws : {false, true})
+        for (int n = 0; n < n_calls; ++n) {
+          CAPTURE(n);
+          archive.throws = throws;
+          archive.n_calls = 0;
+          archive.fail_at = n;
+          const ponder_status status = call(path, err);
+          n_refused += status != PONDER_OK;
+          if (status == PONDER_OK) CHECK(n == 0);  // what opening a folder as a file is answered with does not matter
+          else check_error(status, err, throws ? PONDER_E_CALLBACK : PONDER_E_IO, {"the host's "});
+          CHECK(archive.n_open == 0);
+          CHECK(memory_of(runtime.get()).used_bytes == 0);
+        }
+      CHECK(n_refused >= 2 * (n_calls - 1));
+      archive.fail_at = -1;
+      for (int n = 0; n < n_reads; ++n) {
+        archive.n_reads = 0;
+        archive.short_at = n;
+        const ponder_status status = call(path, err);
+        CHECK((status == PONDER_OK || err.message[0] != '\0'));
+        CHECK(archive.n_open == 0);
+        CHECK(memory_of(runtime.get()).used_bytes == 0);
+      }
+      archive.short_at = -1;
+      CHECK(call(path, err) == PONDER_OK);
+    }
 }
 
 TEST_CASE("progress goes from reading to 1 and never falls; stopped anywhere, nothing is left") {

@@ -35,6 +35,24 @@ TEST_CASE("run --json: one object and nothing else on standard output, its count
   CHECK(reply["answer"] == "\\boxed{432}");
 }
 
+TEST_CASE("--memory-limit: what does not fit is an error with the numbers, what fits runs") {
+  for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
+           {"run", "-p", "What is 347+85?"}, {"embed", "-p", "a text"}, {"bench", "--no-limits", "--generate", "2", "--repetitions", "1"}}) {
+    CAPTURE(command[0]);
+    const auto with = [&](const std::string& limit) {
+      std::vector<std::string> arguments = command;
+      arguments.insert(arguments.end(), {"--memory-limit", limit});
+      return run_program(arguments);
+    };
+    const Outcome small = with("1MB");
+    CHECK(small.exit_code == 1);
+    CHECK(small.err.find("memory_limit is 1048576") != std::string::npos);
+    CHECK(with("200 MB").exit_code == 0);
+    CHECK(with("3000000").err.find("memory_limit is 3000000") != std::string::npos);
+    for (const char* wrong : {"-1", "much", "1zb"}) CHECK(with(wrong).exit_code != 0);
+  }
+}
+
 TEST_CASE("run: thinking and answer are told apart in plain output, without colours off a terminal") {
   const Outcome outcome = run_program({"run", "-p", "What is 347+85?"});
   CHECK(outcome.exit_code == 0);

@@ -210,7 +210,7 @@ func (m *Model) LoadReport() ([]string, error) {
 
 // MemoryPlan is what a session would reserve.
 type MemoryPlan struct {
-	ContextLength, WeightBytes, KVBytes, ScratchBytes, TotalBytes int64
+	ContextLength, WeightBytes, KVBytes, ScratchBytes, OtherBytes, TotalBytes int64
 }
 
 // Plan for a session with these params.
@@ -228,7 +228,7 @@ func (m *Model) Plan(params SessionParams) (MemoryPlan, error) {
 	e = check(C.ponder_model_plan(m.raw, &raw, &plan, &err), &err)
 	return MemoryPlan{
 		ContextLength: int64(plan.context_length), WeightBytes: int64(plan.weight_bytes), KVBytes: int64(plan.kv_bytes),
-		ScratchBytes: int64(plan.scratch_bytes), TotalBytes: int64(plan.total_bytes),
+		ScratchBytes: int64(plan.scratch_bytes), OtherBytes: int64(plan.other_bytes), TotalBytes: int64(plan.total_bytes),
 	}, e
 }
 

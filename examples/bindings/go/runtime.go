@@ -124,7 +124,7 @@ func (r *Runtime) Threads() int {
 
 // MemoryInfo says what a runtime's large memory is.
 type MemoryInfo struct {
-	LimitBytes, UsedBytes, PeakBytes, WeightBytes, KVBytes, ScratchBytes int64
+	LimitBytes, UsedBytes, PeakBytes, WeightBytes, KVBytes, ScratchBytes, OtherBytes int64
 }
 
 // Memory of all that lives with the runtime.
@@ -137,6 +137,7 @@ func (r *Runtime) Memory() (MemoryInfo, error) {
 	return MemoryInfo{
 		LimitBytes: int64(info.limit_bytes), UsedBytes: int64(info.used_bytes), PeakBytes: int64(info.peak_bytes),
 		WeightBytes: int64(info.weight_bytes), KVBytes: int64(info.kv_bytes), ScratchBytes: int64(info.scratch_bytes),
+		OtherBytes: int64(info.other_bytes),
 	}, e
 }
 

@@ -1,59 +1,13 @@
 // Every allocation of a call fails once: the call returns PONDER_E_OUT_OF_MEMORY, harms nothing, and works afterwards.
 // The program's own operator new serves the library too.
-#include <cstddef>
-#include <cstdlib>
 #include <functional>
-#include <new>
 
 #include "tests/capi/adapter_files.h"
+#include "tests/capi/memory/own_new.h"
 #include "tests/lib/io/temporary_folder.h"
 
-namespace {
-
-thread_local long n_until_failure = -1;  // -1: never
-
-void* allocate(std::size_t size, std::size_t alignment) {
-  if (n_until_failure == 0) throw std::bad_alloc();  // and all that follow, also while the error is handled
-  if (n_until_failure > 0) --n_until_failure;
-  void* const memory = alignment > alignof(std::max_align_t)
-                           ? std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment)
-                           : std::malloc(size ? size : 1);
-  if (!memory) throw std::bad_alloc();
-  return memory;
-}
-
-}  // namespace
-
-void* operator new(std::size_t size) { return allocate(size, 0); }
-void* operator new[](std::size_t size) { return allocate(size, 0); }
-void* operator new(std::size_t size, std::align_val_t alignment) { return allocate(size, static_cast<std::size_t>(alignment)); }
-void* operator new[](std::size_t size, std::align_val_t alignment) { return allocate(size, static_cast<std::size_t>(alignment)); }
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  try {
-    return allocate(size, 0);
-  } catch (...) {
-    return nullptr;
-  }
-}
-void* operator new(std::size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
-  try {
-    return allocate(size, static_cast<std::size_t>(alignment));
-  } catch (...) {
-    return nullptr;
-  }
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t, const std::nothrow_t&) noexcept { std::free(memory); }
-
 using namespace capi_test;
+using own_new::n_until_failure;
 
 namespace {
 

@@ -158,6 +158,7 @@ class ponder_memory_info(Sized):
         ("weight_bytes", c_int64),
         ("kv_bytes", c_int64),
         ("scratch_bytes", c_int64),
+        ("other_bytes", c_int64),
     ]
 
 
@@ -234,6 +235,7 @@ class ponder_memory_plan(Sized):
         ("kv_bytes", c_int64),
         ("scratch_bytes", c_int64),
         ("total_bytes", c_int64),
+        ("other_bytes", c_int64),
     ]
 
 

@@ -282,6 +282,7 @@ class MemoryPlan:
     kv_bytes: int
     scratch_bytes: int
     total_bytes: int
+    other_bytes: int
 
 
 @dataclass(frozen=True)
@@ -292,6 +293,7 @@ class MemoryInfo:
     weight_bytes: int
     kv_bytes: int
     scratch_bytes: int
+    other_bytes: int
 
 
 @dataclass(frozen=True)

@@ -167,6 +167,7 @@ pub struct ponder_memory_info {
     pub weight_bytes: i64,
     pub kv_bytes: i64,
     pub scratch_bytes: i64,
+    pub other_bytes: i64,
 }
 
 #[repr(C)]
@@ -247,6 +248,7 @@ pub struct ponder_memory_plan {
     pub kv_bytes: i64,
     pub scratch_bytes: i64,
     pub total_bytes: i64,
+    pub other_bytes: i64,
 }
 
 #[repr(C)]

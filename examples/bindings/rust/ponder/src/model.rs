@@ -81,6 +81,7 @@ pub struct MemoryPlan {
     pub weight_bytes: i64,
     pub kv_bytes: i64,
     pub scratch_bytes: i64,
+    pub other_bytes: i64,
     pub total_bytes: i64,
 }
 
@@ -196,6 +197,7 @@ impl Model {
             weight_bytes: raw.weight_bytes,
             kv_bytes: raw.kv_bytes,
             scratch_bytes: raw.scratch_bytes,
+            other_bytes: raw.other_bytes,
             total_bytes: raw.total_bytes,
         })
     }

@@ -87,6 +87,7 @@ pub struct MemoryInfo {
     pub weight_bytes: i64,
     pub kv_bytes: i64,
     pub scratch_bytes: i64,
+    pub other_bytes: i64,
 }
 
 impl Runtime {
@@ -155,6 +156,7 @@ impl Runtime {
             weight_bytes: raw.weight_bytes,
             kv_bytes: raw.kv_bytes,
             scratch_bytes: raw.scratch_bytes,
+            other_bytes: raw.other_bytes,
         })
     }
 }

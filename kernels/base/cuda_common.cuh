@@ -198,7 +198,8 @@ void gqa_attend(ponder_queue*, const ponder_device_cache*, const ponder_device_h
 void route(ponder_queue*, const ponder_device_router*, ponder_device_rows scores, const float* bias, const ponder_device_slots*,
            uint64_t n);
 void experts(ponder_queue*, ponder_device_rows out, ponder_device_rows x, const ponder_device_matrix* gate,
-             const ponder_device_matrix* up, const ponder_device_matrix* down, const ponder_device_slots*, uint64_t n);
+             const ponder_device_matrix* up, const ponder_device_matrix* down, const ponder_device_matrix* const* shared,
+             const ponder_device_slots*, uint64_t n);
 void matmul_grouped(ponder_queue*, ponder_device_rows y, ponder_device_rows x, const ponder_device_matrix* w, const ponder_device_slots*,
                     uint64_t n_slots, uint32_t sorted);
 // y = silu(g) * u for g, u [n, width], side by side in x: columns [0, width) and [up_col, up_col + width).
@@ -218,7 +219,8 @@ struct Groups {
 void matvec(ponder_queue*, ponder_device_rows y, ponder_device_rows x, const ponder_device_matrix& w, const ponder_device_matrix* up,
             const float* bias, uint32_t accumulate, uint64_t n);
 void matvec_experts(ponder_queue*, ponder_device_rows out, ponder_device_rows x, const ponder_device_matrix& gate,
-                    const ponder_device_matrix& up, const ponder_device_matrix& down, const ponder_device_slots& slots, uint64_t n);
+                    const ponder_device_matrix& up, const ponder_device_matrix& down, const ponder_device_matrix* const* shared,
+                    const ponder_device_slots& slots, uint64_t n);
 // Tensor cores by mma.sync, bf16 operands made of any type of weights. (matmul_mma_cuda.cu)
 void matmul_mma(ponder_queue*, ponder_device_rows y, ponder_device_rows x, const ponder_device_matrix& w, const float* bias,
                 uint32_t accumulate, const Groups&);

@@ -186,9 +186,11 @@ typedef struct ponder_device_table {
   /* scores f32 [n, n_experts] are overwritten; bias may be NULL. */
   void (*route)(ponder_queue* queue, const ponder_device_router* router, ponder_device_rows scores, const float* bias,
                 const ponder_device_slots* slots, uint64_t n);
-  /* out[t] += sum over its experts of weight * down(silu(gate(x[t])) * up(x[t])), in ascending order of experts */
+  /* out[t] += sum over its experts of weight * down(silu(gate(x[t])) * up(x[t])), in ascending order of experts. `shared` may be NULL: gate,
+   * up and down of experts that every row goes to, with weight 1. */
   void (*experts)(ponder_queue* queue, ponder_device_rows out, ponder_device_rows x, const ponder_device_matrix* gate,
-                  const ponder_device_matrix* up, const ponder_device_matrix* down, const ponder_device_slots* slots, uint64_t n);
+                  const ponder_device_matrix* up, const ponder_device_matrix* down, const ponder_device_matrix* const* shared,
+                  const ponder_device_slots* slots, uint64_t n);
   /* Rows sorted by expert, n_slots of them: y[i] = x[order[i] / top_k] W_e^T, e the expert of slot order[i]; with sorted, x[i]. */
   void (*matmul_grouped)(ponder_queue* queue, ponder_device_rows y, ponder_device_rows x, const ponder_device_matrix* w,
                          const ponder_device_slots* slots, uint64_t n_slots, uint32_t sorted);

@@ -60,8 +60,21 @@ void matmul_grouped(ponder_queue* q, ponder_device_rows y, ponder_device_rows x,
 }
 
 void experts(ponder_queue* q, ponder_device_rows out, ponder_device_rows x, const ponder_device_matrix* gate,
-             const ponder_device_matrix* up, const ponder_device_matrix* down, const ponder_device_slots* slots, uint64_t n) {
-  if ((is_f32(x) || n <= kFewRows) && gate->type == up->type) return matvec_experts(q, out, x, *gate, *up, *down, *slots, n);
+             const ponder_device_matrix* up, const ponder_device_matrix* down, const ponder_device_matrix* const* shared,
+             const ponder_device_slots* slots, uint64_t n) {
+  const bool few = (is_f32(x) || n <= kFewRows) && gate->type == up->type;
+  // Few rows: shared experts that are whole multiples of a routed one are so many more experts, in the same kernels.
+  const bool joins = shared && few && !is_f32(x) && gate->type == PONDER_TYPE_BF16 && down->type == PONDER_TYPE_BF16 &&
+                     shared[0]->type == PONDER_TYPE_BF16 && shared[1]->type == PONDER_TYPE_BF16 && shared[2]->type == PONDER_TYPE_BF16 &&
+                     shared[0]->n_out % gate->n_out == 0 && shared[0]->n_out <= 8 * gate->n_out && gate->n_out % 8 == 0 && gate->n_in % 8 == 0 && x.stride % 8 == 0;
+  if (shared && !joins) {
+    const uint64_t inner_width = (shared[0]->n_out + 15) / 16 * 16;
+    const ponder_device_rows inner{scratch(q, 2, n * inner_width * (is_f32(x) ? 4 : 2)), inner_width, x.type};
+    if (!inner.data) return;
+    matmul_gated(q, inner, x, shared[0], shared[1], n);
+    matmul(q, out, inner, shared[2], nullptr, n, PONDER_MATMUL_ACCUMULATE);
+  }
+  if (few) return matvec_experts(q, out, x, *gate, *up, *down, joins ? shared : nullptr, *slots, n);
   const uint64_t n_slots = n * slots->top_k, width = (gate->n_out + 15) / 16 * 16, hidden = (down->n_out + 15) / 16 * 16;
   const uint64_t element = is_f32(x) ? 4 : 2;
   const ponder_device_rows both{scratch(q, 1, n_slots * 2 * width * element), 2 * width, x.type};

@@ -43,6 +43,7 @@ struct LaneWeights {
       : row(matrix_row(w, matrix, out)), scales(matrix_scales(w, matrix, out)), n_in(static_cast<uint32_t>(w.n_in)), lane(l) {
     load(0);
   }
+  __device__ LaneWeights(const uint8_t* r, const float* s, uint64_t n, int l) : row(r), scales(s), n_in(static_cast<uint32_t>(n)), lane(l) { load(0); }
   __device__ void load(uint32_t base) {
 #pragma unroll
     for (int u = 0; u < kAhead; ++u) {
@@ -104,18 +105,33 @@ __global__ void __launch_bounds__(32 * kMatvecWarps) matvec_kernel(ponder_device
   }
 }
 
+// Shared experts as n more experts of every row: parts of gate and up by rows, of down by columns. Their slots follow the routed ones.
+struct SharedExperts {
+  ponder_device_matrix gate, up, down;
+  uint32_t n;
+};
+
 // inner[slot] = silu(x[slot / top_k] G_e^T) * (x[...] U_e^T); slots by row, blocks (slot, outputs).
 template <uint32_t Type, class X>
 __global__ void __launch_bounds__(32 * kMatvecWarps) expert_gated_kernel(ponder_device_rows inner, ponder_device_rows x, ponder_device_matrix gate,
-                                                                         ponder_device_matrix up, ponder_device_slots slots) {
+                                                                         ponder_device_matrix up, SharedExperts shared, ponder_device_slots slots,
+                                                                         uint64_t n_slots) {
   wait_for_previous();
   let_next_start();
   const int lane = threadIdx.x % 32;
   const uint64_t out = static_cast<uint64_t>(blockIdx.y) * kMatvecWarps + threadIdx.x / 32, slot = blockIdx.x;
   if (out >= gate.n_out) return;
-  const uint64_t e = static_cast<uint64_t>(slots.ids[slot]);
-  const X* rows[1] = {static_cast<const X*>(x.data) + slot / slots.top_k * x.stride};
-  LaneWeights<Type, kOctetsAhead<Type, 1>> gates(gate, e, out, lane), ups(up, e, out, lane);
+  const bool routed = slot < n_slots;
+  const uint64_t index = routed ? static_cast<uint64_t>(slots.ids[slot]) : (slot - n_slots) % shared.n * gate.n_out;
+  const uint64_t t = routed ? slot / slots.top_k : (slot - n_slots) / shared.n;
+  const X* rows[1] = {static_cast<const X*>(x.data) + t * x.stride};
+  // Rows of shared ones have the same width and, where there are any, no scales.
+  const uint64_t offset = routed ? index * gate.stack_bytes + out * gate.row_bytes : (index + out) * gate.row_bytes;
+  const uint64_t up_offset = routed ? index * up.stack_bytes + out * up.row_bytes : (index + out) * up.row_bytes;
+  LaneWeights<Type, kOctetsAhead<Type, 1>> gates(static_cast<const uint8_t*>(routed ? gate.data : shared.gate.data) + offset,
+                                                 matrix_scales(gate, index, out), gate.n_in, lane);
+  LaneWeights<Type, kOctetsAhead<Type, 1>> ups(static_cast<const uint8_t*>(routed ? up.data : shared.up.data) + up_offset,
+                                               matrix_scales(up, index, out), up.n_in, lane);
   float g = 0, u = 0;
   gates.template dot<X, 1>(&g, rows);
   ups.template dot<X, 1>(&u, rows);
@@ -125,20 +141,27 @@ __global__ void __launch_bounds__(32 * kMatvecWarps) expert_gated_kernel(ponder_
 
 // out[t] += sum of weight * (inner[slot] D_e^T), experts in ascending order. A block takes kDownCols outputs, a warp of it one of the
 // top_k experts.
-constexpr int kDownCols = 2, kDownWarps = 8, kMaxTopK = 32;
+constexpr int kDownCols = 2, kDownWarps = 8, kMaxTopK = 32, kMaxShared = 8;
 template <uint32_t Type, class X>
 __global__ void __launch_bounds__(32 * kDownWarps) expert_down_kernel(ponder_device_rows out, ponder_device_rows inner, ponder_device_matrix down,
-                                                                      ponder_device_slots slots) {
-  __shared__ float parts[kDownCols][kMaxTopK];
+                                                                      SharedExperts shared, ponder_device_slots slots, uint64_t n_slots) {
+  __shared__ float parts[kDownCols][kMaxTopK + kMaxShared];
   wait_for_previous();
   let_next_start();
   constexpr int kAhead = Type <= PONDER_TYPE_F8_E4M3 && Type != PONDER_TYPE_F32 ? 6 : 2;
   const int lane = threadIdx.x % 32;
   const uint64_t first = static_cast<uint64_t>(blockIdx.y) * kDownCols, t = blockIdx.x;
   const uint64_t second = first + 1 < down.n_out ? first + 1 : first;
-  for (uint32_t choice = threadIdx.x / 32; choice < slots.top_k; choice += blockDim.x / 32) {
-    const uint64_t slot = t * slots.top_k + choice, e = static_cast<uint64_t>(slots.ids[slot]);
-    LaneWeights<Type, kAhead> a(down, e, first, lane), b(down, e, second, lane);
+  const uint32_t n_choices = slots.top_k + shared.n;
+  for (uint32_t choice = threadIdx.x / 32; choice < n_choices; choice += blockDim.x / 32) {
+    const bool routed = choice < slots.top_k;
+    const uint32_t part = choice - slots.top_k;
+    const uint64_t slot = routed ? t * slots.top_k + choice : n_slots + t * shared.n + part;
+    const uint64_t e = routed ? static_cast<uint64_t>(slots.ids[slot]) : 0;
+    const uint64_t row_bytes = routed ? down.row_bytes : shared.down.row_bytes;
+    const uint8_t* base = static_cast<const uint8_t*>(routed ? down.data : shared.down.data) + (routed ? e * down.stack_bytes : part * down.n_in * 2);  // shared: bf16
+    LaneWeights<Type, kAhead> a(base + first * row_bytes, matrix_scales(down, e, first), down.n_in, lane);
+    LaneWeights<Type, kAhead> b(base + second * row_bytes, matrix_scales(down, e, second), down.n_in, lane);
     const X* rows[1] = {static_cast<const X*>(inner.data) + slot * inner.stride};
     float sums[kDownCols] = {};
     a.template dot<X, 1>(&sums[0], rows);
@@ -146,13 +169,13 @@ __global__ void __launch_bounds__(32 * kDownWarps) expert_down_kernel(ponder_dev
 #pragma unroll
     for (int i = 0; i < kDownCols; ++i) {
       const float sum = warp_sum(sums[i]);
-      if (lane == 0) parts[i][choice] = slots.weights[slot] * sum;
+      if (lane == 0) parts[i][choice] = routed ? slots.weights[slot] * sum : sum;
     }
   }
   __syncthreads();
   if (threadIdx.x >= kDownCols || first + threadIdx.x >= down.n_out) return;
   float sum = load(out, t, first + threadIdx.x);
-  for (uint32_t i = 0; i < slots.top_k; ++i) sum += parts[threadIdx.x][i];
+  for (uint32_t i = 0; i < n_choices; ++i) sum += parts[threadIdx.x][i];
   store(out, t, first + threadIdx.x, sum);
 }
 
@@ -169,6 +192,7 @@ struct ExpertsCall {
   ponder_queue* q;
   ponder_device_rows y, x;
   ponder_device_matrix w, up;
+  SharedExperts shared;
   ponder_device_slots slots;
   uint64_t n;
 };
@@ -190,15 +214,18 @@ void matvec_of(const MatvecCall& c) {
 }
 template <uint32_t Type>
 void experts_gated_of(const ExpertsCall& c) {
-  const dim3 grid(static_cast<unsigned>(c.n * c.slots.top_k), blocks_for(c.w.n_out, kMatvecWarps)), block(32 * kMatvecWarps);
-  if (is_f32(c.x)) launch(c.q, "experts", expert_gated_kernel<Type, float>, grid, block, 0, c.y, c.x, c.w, c.up, c.slots);
-  else launch(c.q, "experts", expert_gated_kernel<Type, bf16>, grid, block, 0, c.y, c.x, c.w, c.up, c.slots);
+  const dim3 grid(static_cast<unsigned>(c.n * (c.slots.top_k + c.shared.n)), blocks_for(c.w.n_out, kMatvecWarps)), block(32 * kMatvecWarps);
+  const uint64_t n_slots = c.n * c.slots.top_k;
+  if (is_f32(c.x)) launch(c.q, "experts", expert_gated_kernel<Type, float>, grid, block, 0, c.y, c.x, c.w, c.up, c.shared, c.slots, n_slots);
+  else launch(c.q, "experts", expert_gated_kernel<Type, bf16>, grid, block, 0, c.y, c.x, c.w, c.up, c.shared, c.slots, n_slots);
 }
 template <uint32_t Type>
 void experts_down_of(const ExpertsCall& c) {
-  const dim3 grid(static_cast<unsigned>(c.n), blocks_for(c.w.n_out, kDownCols)), block(32 * (c.slots.top_k < kDownWarps ? c.slots.top_k : kDownWarps));
-  if (is_f32(c.x)) launch(c.q, "experts", expert_down_kernel<Type, float>, grid, block, 0, c.y, c.x, c.w, c.slots);
-  else launch(c.q, "experts", expert_down_kernel<Type, bf16>, grid, block, 0, c.y, c.x, c.w, c.slots);
+  const uint64_t n_slots = c.n * c.slots.top_k;
+  const unsigned n_choices = c.slots.top_k + c.shared.n;
+  const dim3 grid(static_cast<unsigned>(c.n), blocks_for(c.w.n_out, kDownCols)), block(32 * (n_choices < kDownWarps ? n_choices : kDownWarps));
+  if (is_f32(c.x)) launch(c.q, "experts", expert_down_kernel<Type, float>, grid, block, 0, c.y, c.x, c.w, c.shared, c.slots, n_slots);
+  else launch(c.q, "experts", expert_down_kernel<Type, bf16>, grid, block, 0, c.y, c.x, c.w, c.shared, c.slots, n_slots);
 }
 
 // The block types, compiled on their own (matvec_blocks_cuda.cu); nothing for other types.

@@ -86,11 +86,15 @@ void matvec(ponder_queue* q, ponder_device_rows y, ponder_device_rows x, const p
 }
 
 void matvec_experts(ponder_queue* q, ponder_device_rows out, ponder_device_rows x, const ponder_device_matrix& gate,
-                    const ponder_device_matrix& up, const ponder_device_matrix& down, const ponder_device_slots& slots, uint64_t n) {
+                    const ponder_device_matrix& up, const ponder_device_matrix& down, const ponder_device_matrix* const* shared,
+                    const ponder_device_slots& slots, uint64_t n) {
   const uint64_t n_slots = n * slots.top_k, stride = (gate.n_out + 15) / 16 * 16;
-  const ponder_device_rows inner{scratch(q, 0, n_slots * stride * sizeof(float)), stride, x.type};
+  SharedExperts more{gate, up, down, 0};
+  if (shared) more = {*shared[0], *shared[1], *shared[2], static_cast<uint32_t>(shared[0]->n_out / gate.n_out)};
+  if (more.n > kMaxShared) return note(q, cudaErrorNotSupported, "shared experts of more than 8 times a routed one");
+  const ponder_device_rows inner{scratch(q, 0, (n_slots + n * more.n) * stride * sizeof(float)), stride, x.type};
   if (!inner.data) return;
-  const ExpertsCall first{q, inner, x, gate, up, slots, n}, second{q, out, inner, down, down, slots, n};
+  const ExpertsCall first{q, inner, x, gate, up, more, slots, n}, second{q, out, inner, down, down, more, slots, n};
   const dim3 block(32 * kMatvecWarps);
   if (is_whole(x, gate)) {
     if (!with_plain_type(gate.type, [&](auto type) { experts_gated_of<decltype(type)::value>(first); })) experts_gated_blocks(first);

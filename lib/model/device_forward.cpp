@@ -244,7 +244,8 @@ Status DeviceForward::enqueue_layer(std::size_t index) {
   const bool is_moe = c.is_moe_layer(static_cast<std::int64_t>(index));
   t.rms_norm(q, normed_, is_moe && activation_ != PONDER_TYPE_F32 ? normed32_ : none, residual_, w.post_attention_layernorm, n_rows_,
              width_, eps);
-  if (!w.mlp.gate.empty()) {
+  const bool shared = is_moe && !w.experts.gate.empty() && !w.mlp.gate.empty();  // with the routed ones, below
+  if (!w.mlp.gate.empty() && !shared) {
     t.matmul_gated(q, inner_, normed_, &w.mlp.gate.matrix, &w.mlp.up.matrix, n_rows_);
     t.matmul(q, residual_, inner_, &w.mlp.down.matrix, nullptr, n_rows_, 1);
   }
@@ -264,7 +265,9 @@ Status DeviceForward::enqueue_layer(std::size_t index) {
   router.normalise = c.norm_topk_prob && (router.noaux || c.num_experts_per_tok > 1);
   router.factor = !router.normalise || router.noaux ? static_cast<float>(c.routed_scaling_factor) : 1.0f;
   t.route(q, &router, scores_, w.e_score_correction_bias, &slots_, n_rows_);
-  t.experts(q, residual_, normed_, &w.experts.gate.matrix, &w.experts.up.matrix, &w.experts.down.matrix, &slots_, n_rows_);
+  const ponder_device_matrix* of_all[] = {&w.mlp.gate.matrix, &w.mlp.up.matrix, &w.mlp.down.matrix};
+  t.experts(q, residual_, normed_, &w.experts.gate.matrix, &w.experts.up.matrix, &w.experts.down.matrix, shared ? of_all : nullptr, &slots_,
+            n_rows_);
   if (!tap_) return {};
   std::vector<std::int32_t> ids(n_rows_ * slots_.top_k);
   std::vector<float> chosen(ids.size());

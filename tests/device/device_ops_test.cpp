@@ -446,9 +446,24 @@ TEST_CASE("device ops: router and experts") {
               route(side, slots);
               const ponder_device_rows to = out.on(side);
               const ponder_device_matrix g = gate.on(side), u = up.on(side), d = down.on(side);
-              side.table().experts(side.queue.handle(), to, x.on(side), &g, &u, &d, &slots, n);
+              side.table().experts(side.queue.handle(), to, x.on(side), &g, &u, &d, nullptr, &slots, n);
               return get(side, to, n, 256);
             });
+            if (n > 4 || n_experts > 8) continue;
+            for (const std::size_t width : {512, 2304}) {  // 2 and 9 times a routed expert
+              CAPTURE(width);
+              const Matrix all_gate(type, width, 256), all_up(type, width, 256), all_down(type, 256, width);
+              compare(3 * tolerance(x_type, type, n), [&](Side& side) {
+                const ponder_device_slots slots = slots_on(side);
+                route(side, slots);
+                const ponder_device_rows to = out.on(side);
+                const ponder_device_matrix g = gate.on(side), u = up.on(side), d = down.on(side);
+                const ponder_device_matrix ag = all_gate.on(side), au = all_up.on(side), ad = all_down.on(side);
+                const ponder_device_matrix* shared[] = {&ag, &au, &ad};
+                side.table().experts(side.queue.handle(), to, x.on(side), &g, &u, &d, shared, &slots, n);
+                return get(side, to, n, 256);
+              });
+            }
           }
       }
 }

@@ -464,7 +464,19 @@ void route(ponder_queue* queue, const ponder_device_router* router, ponder_devic
 }
 
 void experts(ponder_queue* queue, ponder_device_rows out, ponder_device_rows x, const ponder_device_matrix* gate,
-             const ponder_device_matrix* up, const ponder_device_matrix* down, const ponder_device_slots* slots, uint64_t n) {
+             const ponder_device_matrix* up, const ponder_device_matrix* down, const ponder_device_matrix* const* shared,
+             const ponder_device_slots* slots, uint64_t n) {
+  if (shared)
+    run(queue, [=, g_w = *shared[0], u_w = *shared[1], d_w = *shared[2]] {
+      std::vector<float> inner(g_w.n_out);
+      const ponder_device_rows rows{inner.data(), inner.size(), PONDER_TYPE_F32};
+      for (std::size_t t = 0; t < n; ++t) {
+        const std::vector<double> g = product(x, t, g_w, 0), u = product(x, t, u_w, 0);
+        for (std::size_t k = 0; k < inner.size(); ++k) inner[k] = static_cast<float>(silu(g[k]) * u[k]);
+        const std::vector<double> y = product(rows, 0, d_w, 0);
+        for (std::size_t k = 0; k < y.size(); ++k) put(out, t, k, static_cast<float>(double{get(out, t, k)} + y[k]));
+      }
+    });
   run(queue, [=, gate = *gate, up = *up, down = *down, s = *slots] {
     std::vector<float> inner(gate.n_out);
     const ponder_device_rows rows{inner.data(), inner.size(), PONDER_TYPE_F32};

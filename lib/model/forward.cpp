@@ -54,16 +54,16 @@ Result<Forward> Forward::create(const Model& model, const Context& ctx, const Fo
   st.ctx = ctx;
   st.options = options;
   st.rope = Rope::create(model.config());
-  st.sequences.reserve(options.max_rows);
-  st.logits_rows.reserve(options.max_logits_rows);
   if (ctx.device) {
     PONDER_ASSIGN(st.device, DeviceForward::create(model, ctx, options));
-    PONDER_TRY(forward.set_low_ranks(ctx.low_ranks));
-    return forward;
+  } else {
+    PONDER_ASSIGN(st.s, Scratch::create(model.config(), options, ctx.memory));
+    st.ctx.int8_units = st.s.int8_units;
+    st.ctx.n_int8_units = st.s.n_int8_units;
   }
-  PONDER_ASSIGN(st.s, Scratch::create(model.config(), options, ctx.memory));
-  st.ctx.int8_units = st.s.int8_units;
-  st.ctx.n_int8_units = st.s.n_int8_units;
+  // After the buffers, which are larger: sizes that cannot be had are their status.
+  st.sequences.reserve(options.max_rows);
+  st.logits_rows.reserve(options.max_logits_rows);
   PONDER_TRY(forward.set_low_ranks(ctx.low_ranks));
   return forward;
 }

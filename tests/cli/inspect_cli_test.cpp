@@ -81,7 +81,8 @@ TEST_CASE("inspect: architecture, parameters, bytes and the memory plan") {
   const json& plan = shown["memory_plan"];
   CHECK(plan["context_length"] == 256);
   CHECK(plan["kv_cache"] == 256 * shown["kv_bytes_per_token"].get<int>());
-  CHECK(plan["total"] == plan["weights"].get<int>() + plan["kv_cache"].get<int>() + plan["scratch"].get<int>());
+  CHECK(plan["total"] == plan["weights"].get<int>() + plan["kv_cache"].get<int>() + plan["scratch"].get<int>() +
+                             plan["other"].get<int>());
   CHECK(run_program({"inspect", "--json"}).json()["parameters"] == 1032416);  // the embedded model
   const Outcome text = run_program({"inspect", "--model", kTinyR1});
   CHECK(text.exit_code == 0);

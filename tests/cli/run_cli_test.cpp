@@ -37,7 +37,7 @@ TEST_CASE("run --json: one object and nothing else on standard output, its count
 
 TEST_CASE("--memory-limit: what does not fit is an error with the numbers, what fits runs") {
   for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
-           {"run", "-p", "What is 347+85?"}, {"embed", "-p", "a text"}, {"bench", "--no-limits", "--generate", "2", "--repetitions", "1"}}) {
+           {"run", "-p", "What is 347+85?"}, {"embed", "-p", "a text"}, {"bench", "-p", "4", "-n", "2", "-r", "1"}}) {
     CAPTURE(command[0]);
     const auto with = [&](const std::string& limit) {
       std::vector<std::string> arguments = command;

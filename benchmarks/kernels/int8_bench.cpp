@@ -29,13 +29,9 @@ std::vector<Int8Unit> activations(std::size_t n) {
 void register_type(const Int8Type& type, const Shape& shape, std::size_t n_tokens) {
   const std::size_t n_out = shape.sizes[0], n_in = shape.sizes[1], n_units = int8_units(n_in);
   if (!fits(type.name, n_in)) return;
-  const bool dots = n_tokens < 16;
+  const bool dots = n_tokens < 6;
   register_impls(std::string(dots ? "dot_int8_" : "matmul_int8_") + type.name, type.impls(),
                  shape.name + "/tokens:" + std::to_string(n_tokens), [=](benchmark::State& state, const Int8Kernels* kernels) {
-                   if (!dots && !kernels->fill) {
-                     state.SkipWithError("no panels");
-                     return;
-                   }
                    Matrices matrices(type.name, n_out, n_in);
                    const std::vector<Int8Unit> x = activations(n_tokens * n_units);
                    std::vector<float> y(n_tokens * n_out);
@@ -55,7 +51,7 @@ void register_type(const Int8Type& type, const Shape& shape, std::size_t n_token
 void register_benchmarks() {
   for (const Int8Type& type : kTypes)
     for (const Shape& shape : shapes("matmul.txt"))
-      for (const std::size_t n_tokens : {1, 4, 8, 12, 16, 64, 512}) register_type(type, shape, n_tokens);
+      for (const std::size_t n_tokens : {1, 4, 6, 8, 10, 12, 16, 64, 512}) register_type(type, shape, n_tokens);
 }
 
 }  // namespace ponder::bench

@@ -13,11 +13,6 @@
 namespace ponder::kernels {
 namespace {
 
-// Of Int8Kernels: a dot unpacks weights once per four tokens, the exact matmul once. Measured on one thread of Sapphire Rapids
-// with 16 tokens: 1.03 (Q8_0) to 1.4 (Q4_K) times the speed of the exact one; with 6 tokens 0.8 where unpacking goes through
-// Stored::decode.
-constexpr std::size_t kMostDotTokens = 16, kMostDotTokensOfAny = 4;
-
 struct UnitScales {
   Vec scale[2], minimum[2];  // lane l of [i]: of weights 16 (8 i + l) .. + 15
 };

@@ -301,6 +301,9 @@ inline void fill_half_of_nibbles(Int8Panel* panel, std::size_t half, const unsig
 template <class Bytes>
 void fill_panel(Int8Panel* panel, const WeightMatrix* w, std::size_t row, std::size_t n_rows, std::size_t k) {
   constexpr std::size_t kUnitBytes = 256 / Bytes::kElements * Bytes::kBytes;
+  panel->group = 32;
+  panel->bits = 8;
+  panel->biased = true;
   for (std::size_t half = 0; half < Int8Panel::kRows; half += kLanes) {
     const unsigned char* blocks[kLanes];
     for (std::size_t r = 0; r < kLanes; ++r) {  // rows past the end repeat the last one; their sums are not stored

@@ -1,7 +1,7 @@
 // Pieces of blocks that several types have, for int8_avx2.inl.h.
 #pragma once
 
-#include "kernels/base/int8_avx2.inl.h"
+#include "kernels/base/int8_panel_avx2.inl.h"
 
 namespace ponder::kernels {
 namespace {

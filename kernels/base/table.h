@@ -51,7 +51,7 @@ struct Table {
   AttendFn *attend_f32, *attend_f16, *attend_bf16;
   AttendFn* attend_bf16_dots;  // null where bf16 dot products are not fast
   RowToInt8Fn* row_to_int8;
-  MatmulInt8Fn* matmul_int8;  // null where the block types have no int8 kernels
+  MatmulInt8Fn* matmul_int8;  // of the panels of the block types, where these have int8 kernels
   const Quantizers* quantize;
   RmsNormFn* rms_norm;
   RopeFn *rope_interleaved, *rope_half;

@@ -3,7 +3,7 @@
 #include "kernels/base/avx2.inl.h"
 // After the lanes, which it is written in:
 #include "kernels/iq1_s/iq1_s_simd.inl.h"
-#include "kernels/base/int8_avx2.inl.h"
+#include "kernels/base/int8_panel_avx2.inl.h"
 
 namespace ponder::kernels {
 
@@ -18,6 +18,6 @@ void vecmat_iq1_s_avx2(float* y, std::size_t y_stride, const float* x, std::size
   vecmat_blocks<StoredIq1S>(y, y_stride, x, x_stride, *w, n_tokens, n_rows, col_begin, col_end, accumulate);
 }
 
-extern const Int8Kernels iq1_s_int8_avx2 = {dot_int8<BytesOf<StoredIq1S, -9, 9>>, nullptr, kMostDotTokensOfAny};
+extern const Int8Kernels iq1_s_int8_avx2 = {dot_int8<BytesOf<StoredIq1S, -9, 9>>, fill_panel<BytesOf<StoredIq1S, -9, 9>>};
 
 }  // namespace ponder::kernels

@@ -3,7 +3,7 @@
 #include "kernels/base/avx2.inl.h"
 // After the lanes, which it is written in:
 #include "kernels/iq2_s/iq2_s_simd.inl.h"
-#include "kernels/base/int8_avx2.inl.h"
+#include "kernels/base/int8_panel_avx2.inl.h"
 
 namespace ponder::kernels {
 
@@ -18,6 +18,6 @@ void vecmat_iq2_s_avx2(float* y, std::size_t y_stride, const float* x, std::size
   vecmat_blocks<StoredIq2S>(y, y_stride, x, x_stride, *w, n_tokens, n_rows, col_begin, col_end, accumulate);
 }
 
-extern const Int8Kernels iq2_s_int8_avx2 = {dot_int8<BytesOf<StoredIq2S, -43, 43>>, nullptr, kMostDotTokensOfAny};
+extern const Int8Kernels iq2_s_int8_avx2 = {dot_int8<BytesOf<StoredIq2S, -43, 43>>, fill_panel<BytesOf<StoredIq2S, -43, 43>>};
 
 }  // namespace ponder::kernels

@@ -3,7 +3,7 @@
 #include "kernels/base/avx2.inl.h"
 // After the lanes, which it is written in:
 #include "kernels/iq2_xs/iq2_xs_simd.inl.h"
-#include "kernels/base/int8_avx2.inl.h"
+#include "kernels/base/int8_panel_avx2.inl.h"
 
 namespace ponder::kernels {
 
@@ -18,6 +18,6 @@ void vecmat_iq2_xs_avx2(float* y, std::size_t y_stride, const float* x, std::siz
   vecmat_blocks<StoredIq2Xs>(y, y_stride, x, x_stride, *w, n_tokens, n_rows, col_begin, col_end, accumulate);
 }
 
-extern const Int8Kernels iq2_xs_int8_avx2 = {dot_int8<BytesOf<StoredIq2Xs, -43, 43>>, nullptr, kMostDotTokensOfAny};
+extern const Int8Kernels iq2_xs_int8_avx2 = {dot_int8<BytesOf<StoredIq2Xs, -43, 43>>, fill_panel<BytesOf<StoredIq2Xs, -43, 43>>};
 
 }  // namespace ponder::kernels

@@ -24,6 +24,7 @@ struct BytesIq4Nl {
   static constexpr std::size_t kElements = 32, kBytes = 18;
   static constexpr int kBits = 8, kZero = 0;
   static constexpr bool kHasMinimum = false;
+  static constexpr int kGroup = 32;
   void unpack(int v, __m256i (&q)[2]) const {
     for (int i = 0; i < 2; ++i) {
       const unsigned char* block = blocks + 18 * (2 * v + i);
@@ -39,6 +40,6 @@ struct BytesIq4Nl {
 
 }  // namespace
 
-extern const Int8Kernels iq4_nl_int8_avx2 = {dot_int8<BytesIq4Nl>, nullptr, kMostDotTokens};
+extern const Int8Kernels iq4_nl_int8_avx2 = {dot_int8<BytesIq4Nl>, fill_panel<BytesIq4Nl>};
 
 }  // namespace ponder::kernels

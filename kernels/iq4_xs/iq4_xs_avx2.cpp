@@ -24,6 +24,7 @@ struct BytesIq4Xs {
   static constexpr std::size_t kElements = 256, kBytes = 136;
   static constexpr int kBits = 8, kZero = 0;
   static constexpr bool kHasMinimum = false;
+  static constexpr int kGroup = 32;
   void unpack(int v, __m256i (&q)[2]) const {
     for (int i = 0; i < 2; ++i) q[i] = look_up(kIq4Values, spread_nibbles(blocks + 8 + 32 * v + 16 * i));
   }
@@ -37,6 +38,6 @@ struct BytesIq4Xs {
 
 }  // namespace
 
-extern const Int8Kernels iq4_xs_int8_avx2 = {dot_int8<BytesIq4Xs>, nullptr, kMostDotTokens};
+extern const Int8Kernels iq4_xs_int8_avx2 = {dot_int8<BytesIq4Xs>, fill_panel<BytesIq4Xs>};
 
 }  // namespace ponder::kernels

@@ -13,7 +13,7 @@ namespace ponder::kernels {
 using MatmulInt8Fn = void(float* y, std::size_t y_stride, const Int8Unit* x, std::size_t unit_stride, const WeightMatrix* w,
                           FillPanelFn* fill, std::size_t n_tokens, std::size_t row_begin, std::size_t row_end, std::size_t n_in);
 
-MatmulInt8Fn matmul_int8_ref, matmul_int8_avx512vnni;
+MatmulInt8Fn matmul_int8_ref, matmul_int8_avx2, matmul_int8_avx512vnni;
 
 ImplList<MatmulInt8Fn> matmul_int8_impls();
 

@@ -3,12 +3,15 @@
 namespace ponder::kernels {
 
 ImplList<MatmulInt8Fn> matmul_int8_impls() {
+  static constexpr Impl<MatmulInt8Fn> list[] = {
 #ifdef PONDER_HAVE_AVX512VNNI
-  static constexpr Impl<MatmulInt8Fn> list[] = {{Isa::avx512vnni, matmul_int8_avx512vnni}};
-  return {list, sizeof list / sizeof list[0]};
-#else
-  return {nullptr, 0};
+      {Isa::avx512vnni, matmul_int8_avx512vnni},
 #endif
+#ifdef PONDER_HAVE_AVX2
+      {Isa::avx2, matmul_int8_avx2},
+#endif
+      {Isa::ref, matmul_int8_ref}};  // of any panel
+  return {list, sizeof list / sizeof list[0]};
 }
 
 }  // namespace ponder::kernels

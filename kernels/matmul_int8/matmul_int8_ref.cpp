@@ -15,10 +15,13 @@ void matmul_int8_ref(float* y, std::size_t y_stride, const Int8Unit* x, std::siz
           const Int8Unit& a = x[u * unit_stride + t];
           float& out = y[t * y_stride + row + r];
           if (u == 0) out = 0;
-          for (std::size_t b = 0; b < 8; ++b) {
-            int sum = 0;
-            for (std::size_t k = 32 * b; k < 32 * b + 32; ++k) sum += (panel.q[k / 4][4 * r + k % 4] - 128) * a.q[k];
-            out += panel.scale[b][r] * a.scale[2 * b] * static_cast<float>(sum);
+          const std::size_t group = static_cast<std::size_t>(panel.group);
+          for (std::size_t g = 0; g < 256 / group; ++g) {
+            int sum = 0, x_sum = 0;
+            for (std::size_t k = group * g; k < group * (g + 1); ++k) sum += panel_code(panel, r, k) * a.q[k], x_sum += a.q[k];
+            const float x_scale = a.scale[group * g / 16];
+            out += panel.scale[g][r] * x_scale * static_cast<float>(sum);
+            if (panel.bits < 8) out -= panel.minimum[g][r] * (x_scale * static_cast<float>(x_sum));
           }
         }
     }

@@ -42,6 +42,6 @@ struct BytesQ2K {
 
 }  // namespace
 
-extern const Int8Kernels q2_k_int8_avx2 = {dot_int8<BytesQ2K>, nullptr, kMostDotTokens};
+extern const Int8Kernels q2_k_int8_avx2 = {dot_int8<BytesQ2K>, fill_panel<BytesQ2K>};
 
 }  // namespace ponder::kernels

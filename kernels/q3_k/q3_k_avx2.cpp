@@ -45,6 +45,6 @@ struct BytesQ3K {
 
 }  // namespace
 
-extern const Int8Kernels q3_k_int8_avx2 = {dot_int8<BytesQ3K>, nullptr, kMostDotTokens};
+extern const Int8Kernels q3_k_int8_avx2 = {dot_int8<BytesQ3K>, fill_panel<BytesQ3K>};
 
 }  // namespace ponder::kernels

@@ -24,6 +24,7 @@ struct BytesQ40 {
   static constexpr std::size_t kElements = 32, kBytes = 18;
   static constexpr int kBits = 4, kZero = 8;
   static constexpr bool kHasMinimum = false;
+  static constexpr int kGroup = 32;
   void unpack(int v, __m256i (&q)[2]) const {
     for (int i = 0; i < 2; ++i) {
       const unsigned char* block = blocks + 18 * (2 * v + i);
@@ -39,6 +40,6 @@ struct BytesQ40 {
 
 }  // namespace
 
-extern const Int8Kernels q4_0_int8_avx2 = {dot_int8<BytesQ40>, nullptr, kMostDotTokens};
+extern const Int8Kernels q4_0_int8_avx2 = {dot_int8<BytesQ40>, fill_panel<BytesQ40>};
 
 }  // namespace ponder::kernels

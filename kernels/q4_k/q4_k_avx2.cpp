@@ -24,6 +24,7 @@ struct BytesQ4K {
   static constexpr std::size_t kElements = 256, kBytes = 144;
   static constexpr int kBits = 4, kZero = 0;
   static constexpr bool kHasMinimum = true;
+  static constexpr int kGroup = 32;
   void unpack(int v, __m256i (&q)[2]) const {
     const __m256i bytes = bytes32(blocks + 16 + 32 * v);
     q[0] = low_nibbles(bytes);
@@ -35,6 +36,6 @@ struct BytesQ4K {
 
 }  // namespace
 
-extern const Int8Kernels q4_k_int8_avx2 = {dot_int8<BytesQ4K>, nullptr, kMostDotTokens};
+extern const Int8Kernels q4_k_int8_avx2 = {dot_int8<BytesQ4K>, fill_panel<BytesQ4K>};
 
 }  // namespace ponder::kernels

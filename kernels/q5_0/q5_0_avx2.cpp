@@ -24,6 +24,7 @@ struct BytesQ50 {
   static constexpr std::size_t kElements = 32, kBytes = 22;
   static constexpr int kBits = 5, kZero = 16;
   static constexpr bool kHasMinimum = false;
+  static constexpr int kGroup = 32;
   void unpack(int v, __m256i (&q)[2]) const {
     for (int i = 0; i < 2; ++i) {
       const unsigned char* block = blocks + 22 * (2 * v + i);
@@ -39,6 +40,6 @@ struct BytesQ50 {
 
 }  // namespace
 
-extern const Int8Kernels q5_0_int8_avx2 = {dot_int8<BytesQ50>, nullptr, kMostDotTokens};
+extern const Int8Kernels q5_0_int8_avx2 = {dot_int8<BytesQ50>, fill_panel<BytesQ50>};
 
 }  // namespace ponder::kernels

@@ -24,6 +24,7 @@ struct BytesQ51 {
   static constexpr std::size_t kElements = 32, kBytes = 24;
   static constexpr int kBits = 5, kZero = 0;
   static constexpr bool kHasMinimum = true;
+  static constexpr int kGroup = 32;
   void unpack(int v, __m256i (&q)[2]) const {
     for (int i = 0; i < 2; ++i) {
       const unsigned char* block = blocks + 24 * (2 * v + i);
@@ -39,6 +40,6 @@ struct BytesQ51 {
 
 }  // namespace
 
-extern const Int8Kernels q5_1_int8_avx2 = {dot_int8<BytesQ51>, nullptr, kMostDotTokens};
+extern const Int8Kernels q5_1_int8_avx2 = {dot_int8<BytesQ51>, fill_panel<BytesQ51>};
 
 }  // namespace ponder::kernels

@@ -24,6 +24,7 @@ struct BytesQ5K {
   static constexpr std::size_t kElements = 256, kBytes = 176;
   static constexpr int kBits = 5, kZero = 0;
   static constexpr bool kHasMinimum = true;
+  static constexpr int kGroup = 32;
   void unpack(int v, __m256i (&q)[2]) const {
     const __m256i bytes = bytes32(blocks + 48 + 32 * v), high = bytes32(blocks + 16);
     q[0] = _mm256_or_si256(low_nibbles(bytes), move_bit(high, 2 * v, 4));
@@ -35,6 +36,6 @@ struct BytesQ5K {
 
 }  // namespace
 
-extern const Int8Kernels q5_k_int8_avx2 = {dot_int8<BytesQ5K>, nullptr, kMostDotTokens};
+extern const Int8Kernels q5_k_int8_avx2 = {dot_int8<BytesQ5K>, fill_panel<BytesQ5K>};
 
 }  // namespace ponder::kernels

@@ -43,6 +43,6 @@ struct BytesQ6K {
 
 }  // namespace
 
-extern const Int8Kernels q6_k_int8_avx2 = {dot_int8<BytesQ6K>, nullptr, kMostDotTokens};
+extern const Int8Kernels q6_k_int8_avx2 = {dot_int8<BytesQ6K>, fill_panel<BytesQ6K>};
 
 }  // namespace ponder::kernels

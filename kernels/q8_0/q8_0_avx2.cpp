@@ -24,6 +24,7 @@ struct BytesQ80 {
   static constexpr std::size_t kElements = 32, kBytes = 34;
   static constexpr int kBits = 8, kZero = 0;
   static constexpr bool kHasMinimum = false;
+  static constexpr int kGroup = 32;
   void unpack(int v, __m256i (&q)[2]) const {
     for (int i = 0; i < 2; ++i) {
       const unsigned char* block = blocks + 34 * (2 * v + i);
@@ -39,6 +40,6 @@ struct BytesQ80 {
 
 }  // namespace
 
-extern const Int8Kernels q8_0_int8_avx2 = {dot_int8<BytesQ80>, nullptr, kMostDotTokens};
+extern const Int8Kernels q8_0_int8_avx2 = {dot_int8<BytesQ80>, fill_panel<BytesQ80>};
 
 }  // namespace ponder::kernels

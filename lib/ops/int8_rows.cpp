@@ -15,11 +15,10 @@ bool same_rows(const Tensor& a, const Tensor& b) {
 
 }  // namespace
 
-const kernels::Int8Kernels* int8_kernels(const Context& ctx, DType type, std::size_t n_tokens, std::size_t n_in) {
+const kernels::Int8Kernels* int8_kernels(const Context& ctx, DType type, std::size_t n_in) {
   if (ctx.compute != Compute::fast || n_in < kernels::Int8Unit::kElements || n_in % 32 != 0) return nullptr;
   const kernels::BlockKernels* block = block_kernels(ctx, type);
-  const kernels::Int8Kernels* int8 = block ? block->int8 : nullptr;
-  return int8 && (int8->fill || n_tokens <= int8->most_dot_tokens) ? int8 : nullptr;
+  return block ? block->int8 : nullptr;
 }
 
 void quantize_rows(const Context& ctx, std::span<Product> products) {
@@ -29,9 +28,9 @@ void quantize_rows(const Context& ctx, std::span<Product> products) {
     p.int8 = nullptr;
     p.first_int8_row = n_rows;
     p.n_int8_rows = 0;
-    const kernels::Int8Kernels* int8 = int8_kernels(ctx, p.w->type, p.x.n_rows, p.w->n_in);
-    if (p.x.n_rows == 0 || !int8 || (p.up && !int8_kernels(ctx, p.up->type, p.x.n_rows, p.up->n_in))) continue;
-    p.int8_panels = int8->fill && p.x.n_rows >= kInt8PanelTokens;  // of one table: so it is for `up`
+    const kernels::Int8Kernels* int8 = int8_kernels(ctx, p.w->type, p.w->n_in);
+    if (p.x.n_rows == 0 || !int8 || (p.up && !int8_kernels(ctx, p.up->type, p.up->n_in))) continue;
+    p.int8_panels = p.x.n_rows >= kInt8PanelTokens;
     const std::size_t n_units = p.x.n_rows * kernels::int8_units(p.x.n_cols);
     if (i > 0 && products[i - 1].int8 && products[i - 1].int8_panels == p.int8_panels && same_rows(products[i - 1].x, p.x)) {
       p.int8 = products[i - 1].int8;
@@ -71,7 +70,7 @@ bool int8_matmul_serial(const Context& ctx, const Tensor& y, const Tensor& x, co
   kernels::WeightMatrix matrix = view(w, w.row_stride_bytes());
   if (w.n_in == kHalf && w.n_out % 2 == 0) {
     // Two rows lie side by side as one of 256: it meets x once with zeros behind and once with zeros before.
-    const kernels::Int8Kernels* int8 = int8_kernels(ctx, w.type, 2 * x.n_rows, kElements);
+    const kernels::Int8Kernels* int8 = int8_kernels(ctx, w.type, kElements);
     if (!int8 || 2 * x.n_rows > kUnits) return false;
     for (std::size_t t = 0; t < x.n_rows; ++t)
       for (std::size_t half = 0; half < 2; ++half) {
@@ -93,7 +92,7 @@ bool int8_matmul_serial(const Context& ctx, const Tensor& y, const Tensor& x, co
     }
     return true;
   }
-  const kernels::Int8Kernels* int8 = int8_kernels(ctx, w.type, x.n_rows, w.n_in);
+  const kernels::Int8Kernels* int8 = int8_kernels(ctx, w.type, w.n_in);
   const std::size_t n_units = kernels::int8_units(w.n_in);
   if (!int8 || x.n_rows * n_units > kUnits) return false;
   for (std::size_t t = 0; t < x.n_rows; ++t) ctx.kernels->row_to_int8(units + t * n_units, 1, x.row(t), w.n_in);

@@ -14,8 +14,8 @@ kernels::WeightMatrix view(const Weight& w, std::size_t row_stride_bytes);
 // From so many tokens on weights are rounded to int8 panels; below, each dot unpacks them.
 inline constexpr std::size_t kInt8PanelTokens = 10;
 
-// The int8 kernels for n_tokens rows of n_in and weights of this type; null where the exact kernels are to be taken.
-const kernels::Int8Kernels* int8_kernels(const Context& ctx, DType type, std::size_t n_tokens, std::size_t n_in);
+// The int8 kernels for rows of n_in and weights of this type; null where the exact kernels are to be taken.
+const kernels::Int8Kernels* int8_kernels(const Context& ctx, DType type, std::size_t n_in);
 
 // Gives every product that int8 kernels can take its units (ctx.int8_units) and fills them. Neighbours with the same x share
 // them. A product that gets none, because it has no int8 kernels or no room is left, keeps the exact kernels.

@@ -203,27 +203,30 @@ void KernelChecker::int8(const BlockType& type, const Matrix& w, const std::stri
     }
     return error;
   });
-  const bool exact = panel_is_exact(type.type);
   for (const Impl<const Int8Kernels>& impl : type.int8) {
-    if (!impl.fn->fill) continue;
     const ImplList<const Int8Kernels> one{&impl, 1};
-    // In steps of the panel's scale, or relative to the weight where panels hold the weights as they are.
-    each(name + "_int8_fill", one, exact ? 1e-6 : 0.8, [&](const Int8Kernels* int8) {
+    // In steps of the panel's scale; or relative to the largest term of the weight where panels hold weights as they are.
+    const bool rounded = impl.isa == Isa::avx512vnni && !panel_is_exact(type.type);
+    each(name + "_int8_fill", one, rounded ? 0.8 : 1e-6, [&](const Int8Kernels* int8) {
       double error = 0;
       Int8Panel panel;
       for (std::size_t k = 0; k < w.n_cols; k += 256) {
         int8->fill(&panel, &view, 0, w.n_rows, k);
         for (std::size_t r = 0; r < w.n_rows; ++r)
           for (std::size_t i = 0; i < 256; ++i) {
-            const double scale = panel.scale[i / 32][r], want = w.decoded[r * w.n_cols + k + i];
-            note(error, relative(scale * (panel.q[i / 4][4 * r + i % 4] - 128), want, std::abs(exact ? want : scale)));
+            const std::size_t g = i / static_cast<std::size_t>(panel.group);
+            const double scale = panel.scale[g][r], want = w.decoded[r * w.n_cols + k + i];
+            const double terms = std::abs(scale * panel_code(panel, r, i)) +
+                                 (panel.bits < 8 ? std::abs(double{panel.minimum[g][r]}) : 0);
+            note(error, relative(panel_weight(panel, r, i), want, rounded ? std::abs(scale) : terms));
           }
       }
       return error;
     });
     // Beside the reference with the same panels.
-    each("matmul_int8_" + name, matmul_int8_impls(), 3e-5, [&](MatmulInt8Fn* fn) {
-      if (!isa_supported(impl.isa)) return 0.0;
+    MatmulInt8Fn* const multiply = pick(matmul_int8_impls(), impl.isa);
+    const Impl<MatmulInt8Fn> of_isa{impl.isa, multiply};
+    each("matmul_int8_" + name, ImplList<MatmulInt8Fn>{&of_isa, 1}, 3e-5, [&](MatmulInt8Fn* fn) {
       constexpr std::size_t kTokens = 17;
       const std::vector<float> x = uniform(kTokens * w.n_cols, 1);
       std::vector<Int8Unit> units(kTokens * n_units);

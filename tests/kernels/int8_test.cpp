@@ -73,33 +73,36 @@ void check_dot(const Type& type, const Run& run) {
   }, 0);
 }
 
-// Weights [row, row + n_rows) x [k, k + 256) as `fill` rounds them.
+// Weights [row, row + n_rows) x [k, k + 256) as `fill` holds them: as they are, or rounded in steps of their scale.
 void check_fill(const Type& type, const BlockMatrix& w, std::size_t n_cols, std::size_t row, std::size_t n_rows, std::size_t k) {
   CAPTURE(row);
   CAPTURE(n_rows);
   CAPTURE(k);
-  const bool exact = ponder::core::ops::panel_is_exact(type.type);
-  for_each_supported(type.int8, [&](const Int8Kernels* int8) {
-    if (!int8->fill) return;
+  for (const Impl<const Int8Kernels>& impl : type.int8) {
+    if (!isa_supported(impl.isa)) continue;
+    INFO("isa " << isa_name(impl.isa));
+    const bool exact = impl.isa != Isa::avx512vnni || ponder::core::ops::panel_is_exact(type.type);
     Int8Panel panel;
-    int8->fill(&panel, &w.blocks, row, n_rows, k);
+    impl.fn->fill(&panel, &w.blocks, row, n_rows, k);
+    CHECK((panel.group == 16 || panel.group == 32));
     std::size_t n_far = 0, n_coarse = 0;
+    const std::size_t group = static_cast<std::size_t>(panel.group);
     for (std::size_t r = 0; r < n_rows; ++r)
-      for (std::size_t b = 0; b < 8; ++b) {
-        const double scale = std::abs(double{panel.scale[b][r]});
+      for (std::size_t g = 0; g < 256 / group; ++g) {
+        const double scale = std::abs(double{panel.scale[g][r]});
+        const double minimum = panel.bits < 8 ? std::abs(double{panel.minimum[g][r]}) : 0;
         double largest = 0;
-        for (std::size_t i = 32 * b; i < 32 * b + 32; ++i) {
-          const double want = w.decoded[(row + r) * n_cols + k + i];
-          const double got = double{panel.scale[b][r]} * (panel.q[i / 4][4 * r + i % 4] - 128);
+        for (std::size_t i = group * g; i < group * (g + 1); ++i) {
+          const double want = w.decoded[(row + r) * n_cols + k + i], terms = scale * std::abs(panel_code(panel, r, i)) + minimum;
           largest = std::max(largest, std::abs(want));
-          n_far += !(std::abs(got - want) <= (exact ? 1e-6 * std::abs(want) : 0.8 * scale));
+          n_far += !(std::abs(panel_weight(panel, r, i) - want) <= (exact ? 1e-6 * terms : 0.8 * scale));
         }
         // The scales and minima could give weights some times as large as those that the codes give.
-        n_coarse += !(scale * (exact ? 1 : 127) <= 8.0001 * largest);
+        if (!exact) n_coarse += !(scale * 127 <= 8.0001 * largest);
       }
     CHECK(n_far == 0);
     CHECK(n_coarse == 0);
-  }, 0);
+  }
 }
 
 }  // namespace
@@ -162,7 +165,7 @@ TEST_CASE("int8: what is no number stays none") {
       float y[3];
       int8->dot(y, 3, rows.units.data(), 2, &w.blocks, 1, 0, 3, 512);
       CHECK((std::isnan(y[0]) && std::isnan(y[2])));
-      if (!int8->fill || type.type == ponder::core::DType::iq1_m) return;  // its scale is spread over nibbles
+      if (type.type == ponder::core::DType::iq1_m) return;  // its scale is spread over nibbles
       const unsigned char not_a_number[] = {0x01, 0x7e};
       std::memcpy(w.bytes.data() + w.stride + type.scales[0], not_a_number, 2);  // row 1
       Int8Panel panel;
@@ -186,7 +189,9 @@ TEST_CASE("int8: dots of every type are those of the decoded weights, nothing el
 TEST_CASE("int8: the largest weights times the largest activations do not saturate") {
   for_each_type([](const Type& type) {
     if (type.type == ponder::core::DType::iq1_m) return;  // its scale is spread over nibbles
-    for_each_supported(type.int8, [&](const Int8Kernels* int8) {
+    for (const Impl<const Int8Kernels>& impl : type.int8) {
+      if (!isa_supported(impl.isa)) continue;
+      INFO("isa " << isa_name(impl.isa));
       for (int codes : {0x80, 0x7f, 0xff}) {  // Q8_0: -128, which no quantiser writes, 127; all bits: 63 of Q6_K
         BlockMatrix w(type, 1, 256, 1);
         const std::size_t block = ponder::core::block_bytes(type.type);
@@ -206,11 +211,17 @@ TEST_CASE("int8: the largest weights times the largest activations do not satura
           }
           const Int8Rows rows(x, 1, 256, false);
           float y = 0;
-          int8->dot(&y, 1, rows.units.data(), 1, &w.blocks, 1, 0, 1, 256);
+          impl.fn->dot(&y, 1, rows.units.data(), 1, &w.blocks, 1, 0, 1, 256);
           CHECK(near(y, want, 3e-5 * magnitude));
+          Int8Panel panel;
+          impl.fn->fill(&panel, &w.blocks, 0, 1, 0);
+          double rounded = 0;
+          for (std::size_t i = 0; i < 256; ++i) rounded += double{x[i]} * panel_weight(panel, 0, i);
+          pick(matmul_int8_impls(), impl.isa)(&y, 1, rows.units.data(), 1, &w.blocks, impl.fn->fill, 1, 0, 1, 256);
+          CHECK(near(y, rounded, 3e-5 * magnitude));
         }
       }
-    }, 0);
+    }
   });
 }
 
@@ -227,38 +238,40 @@ TEST_CASE("int8: a panel holds the weights of every type, rounded once") {
 }
 
 TEST_CASE("int8: matmul multiplies what the panels hold, for any number of tokens and rows") {
-  const Type type = types()[0];
-  for_each_supported(type.int8, [&](const Int8Kernels* int8) {
-    if (!int8->fill) return;
-    for (const Run& run : {Run{1, 40, 256}, Run{7, 33, 512}, Run{8, 16, 288}, Run{9, 1, 480}, Run{17, 70, 1408, 5, 3},
-                           Run{300, 35, 256}, Run{256, 32, 512}}) {
-      CAPTURE(run.n_tokens);
-      CAPTURE(run.n_rows);
-      CAPTURE(run.n_cols);
-      const BlockMatrix w(type, run.n_rows, run.n_cols, run.n_tokens);
-      const Input<float> x(run.n_tokens * run.n_cols);
-      Random random(run.n_cols);
-      fill(x, random);
-      const Int8Rows rows(x, run.n_tokens, run.n_cols, true);
-      const std::size_t end = run.n_rows - run.drop, n_units = int8_units(run.n_cols);
-      std::vector<double> rounded(run.n_rows * run.n_cols);  // where two units have a column, the first one's
-      for (std::size_t row = run.skip; row < end; row += 32)
-        for (std::size_t u = n_units; u-- > 0;) {
-          Int8Panel panel;
-          int8->fill(&panel, &w.blocks, row, std::min<std::size_t>(32, end - row), int8_unit_begin(u, run.n_cols));
-          for (std::size_t r = row; r < std::min(row + 32, end); ++r)
-            for (std::size_t k = 0; k < 256; ++k)
-              rounded[r * run.n_cols + int8_unit_begin(u, run.n_cols) + k] =
-                  double{panel.scale[k / 32][r - row]} * (panel.q[k / 4][4 * (r - row) + k % 4] - 128);
-        }
-      const std::size_t y_stride = run.n_rows + 3;
-      const auto check = [&](MatmulInt8Fn* fn) {
-        Output<float> y(run.n_tokens * y_stride);
-        fn(y.data(), y_stride, rows.units.data(), run.n_tokens, &w.blocks, int8->fill, run.n_tokens, run.skip, end, run.n_cols);
-        check_dots(y, y_stride, rows, rounded, run);
-      };
-      check(matmul_int8_ref);
-      for_each_supported(matmul_int8_impls(), check);
+  for_each_type([](const Type& type) {
+    for (const Impl<const Int8Kernels>& impl : type.int8) {
+      if (!isa_supported(impl.isa)) continue;
+      INFO("isa " << isa_name(impl.isa));
+      for (const Run& run : {Run{1, 40, 256}, Run{7, 33, 512}, Run{8, 16, 288}, Run{9, 1, 480}, Run{17, 70, 1408, 5, 3},
+                             Run{300, 35, 256}, Run{256, 32, 512}}) {
+        if (run.n_cols % ponder::core::block_elements(type.type) != 0) continue;
+        CAPTURE(run.n_tokens);
+        CAPTURE(run.n_rows);
+        CAPTURE(run.n_cols);
+        const BlockMatrix w(type, run.n_rows, run.n_cols, run.n_tokens);
+        const Input<float> x(run.n_tokens * run.n_cols);
+        Random random(run.n_cols);
+        fill(x, random);
+        const Int8Rows rows(x, run.n_tokens, run.n_cols, true);
+        const std::size_t end = run.n_rows - run.drop, n_units = int8_units(run.n_cols);
+        std::vector<double> rounded(run.n_rows * run.n_cols);  // where two units have a column, the first one's
+        for (std::size_t row = run.skip; row < end; row += 32)
+          for (std::size_t u = n_units; u-- > 0;) {
+            Int8Panel panel;
+            impl.fn->fill(&panel, &w.blocks, row, std::min<std::size_t>(32, end - row), int8_unit_begin(u, run.n_cols));
+            for (std::size_t r = row; r < std::min(row + 32, end); ++r)
+              for (std::size_t k = 0; k < 256; ++k)
+                rounded[r * run.n_cols + int8_unit_begin(u, run.n_cols) + k] = panel_weight(panel, r - row, k);
+          }
+        const std::size_t y_stride = run.n_rows + 3;
+        const auto check = [&](MatmulInt8Fn* fn) {
+          Output<float> y(run.n_tokens * y_stride);
+          fn(y.data(), y_stride, rows.units.data(), run.n_tokens, &w.blocks, impl.fn->fill, run.n_tokens, run.skip, end, run.n_cols);
+          check_dots(y, y_stride, rows, rounded, run);
+        };
+        check(matmul_int8_ref);
+        check(pick(matmul_int8_impls(), impl.isa));
+      }
     }
-  }, 0);
+  });
 }

@@ -96,19 +96,9 @@ TEST_CASE("int8 products: near the exact ones, for few rows and many") {
         CHECK(relative_error(fast.y[1], exact.y[1], n_rows * kOut) < 0.012);
         CHECK(relative_error(fast.y[2], exact.y[2], 2 * kOut) < 0.006);
         // They do run, and what they are not for is exact.
-        CHECK((fast.y[1] == exact.y[1]) == !ops::int8_kernels(fast.ctx, type, n_rows, kIn));
+        CHECK((fast.y[1] == exact.y[1]) == !ops::int8_kernels(fast.ctx, type, kIn));
         for (std::size_t i = 2 * kOut; i < n_rows * kOut; ++i) REQUIRE(fast.y[2][i] == -1.0f);
       }
-}
-
-TEST_CASE("int8 products: without panels dots take few rows and the exact kernels many") {
-  Region region(DType::q4_k, 1, kernels::Isa::avx2);
-  const kernels::Int8Kernels* int8 = region.table.q4_k.int8;
-  if (!int8) return;
-  const std::size_t most = int8->most_dot_tokens;
-  CHECK((most > 0 && !int8->fill));
-  CHECK(ops::int8_kernels(region.ctx, DType::q4_k, most, kIn) == int8);
-  CHECK(ops::int8_kernels(region.ctx, DType::q4_k, most + 1, kIn) == nullptr);
 }
 
 TEST_CASE("int8 products: the same bits for any number of threads") {
@@ -161,7 +151,7 @@ TEST_CASE("int8 products: on one thread, of a few rows of any width that heads h
       const Tensor x(in.data(), s.n_tokens, s.n_in);
       std::vector<float> got(s.n_tokens * s.n_out, -1.0f), want(got);
       const bool done = ops::int8_matmul_serial(region.ctx, Tensor(got.data(), s.n_tokens, s.n_out), x, w);
-      CHECK(done == (s.taken && ops::int8_kernels(region.ctx, type, s.n_tokens, 256) != nullptr));
+      CHECK(done == (s.taken && ops::int8_kernels(region.ctx, type, 256) != nullptr));
       region.ctx.compute = Compute::exact;
       ops::matmul_serial(region.ctx, Tensor(want.data(), s.n_tokens, s.n_out), x, w);
       if (done) CHECK(relative_error(got, want, got.size()) < 0.006);

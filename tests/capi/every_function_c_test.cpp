@@ -274,8 +274,9 @@ TEST_CASE("every function returns from garbage arguments, with a status and a me
   CHECK(caller.answer().size() > 0);
 }
 
+// Names without a comma: doctest's CMake script finds no label for others.
 TEST_SUITE("full") {
-  TEST_CASE("every function returns from garbage arguments, for long") {
+  TEST_CASE("every function returns from garbage arguments for long") {
     for (std::uint32_t seed = 3; seed < 9; ++seed) {
       Caller caller(seed);
       caller.null = false;

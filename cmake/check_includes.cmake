@@ -7,17 +7,18 @@ endif()
 
 # Folder -> folders of ours it may include, itself aside.
 set(may_include_ponder "")
-set(may_include_capi "include/ponder;lib/train;lib/session;lib/verify;lib/model;lib/text;lib/ops;lib/io;lib/base;kernels")
-set(may_include_lib/train "lib/session;lib/verify;lib/model;lib/text;lib/ops;lib/io;lib/base;kernels")
-set(may_include_lib/session "lib/verify;lib/model;lib/text;lib/ops;lib/io;lib/base;kernels")
+set(may_include_capi "include/ponder;lib/train;lib/session;lib/grammar;lib/verify;lib/model;lib/text;lib/ops;lib/io;lib/base;kernels")
+set(may_include_lib/train "lib/session;lib/grammar;lib/verify;lib/model;lib/text;lib/ops;lib/io;lib/base;kernels")
+set(may_include_lib/session "lib/grammar;lib/verify;lib/model;lib/text;lib/ops;lib/io;lib/base;kernels")
 set(may_include_lib/model "lib/ops;lib/text;lib/io;lib/base")
+set(may_include_lib/grammar "lib/text;lib/io;lib/base")
 set(may_include_lib/verify "lib/text;lib/io;lib/base")
 set(may_include_lib/text "lib/io;lib/base")
 set(may_include_lib/ops "kernels;lib/base")
 set(may_include_lib/io "lib/base")
 set(may_include_lib/base "")
 set(may_include_kernels "")
-set(layers include/ponder capi lib/train lib/session lib/verify lib/model lib/text lib/ops lib/io lib/base kernels)
+set(layers include/ponder capi lib/train lib/session lib/grammar lib/verify lib/model lib/text lib/ops lib/io lib/base kernels)
 set(may_include_include/ponder "")
 
 # Headers that are not ours and not the standard library's, and the files that may include them.

@@ -57,7 +57,8 @@ std::vector<S> gradients_of(const Context& ctx, const Parameters& parameters, co
 TEST_CASE("training pass: logits are those of the engine") {
   Workers workers;
   for (const char* name : {"v3-tiny", "v2-tiny", "v2lite-tiny", "qwen2-tiny", "qwen2-tied-tiny", "llama3-tiny", "v3-fp8-tiny",
-                           "llama-odd-tiny", "v2-odd-tiny", "v3-odd-tiny"}) {
+                           "llama-odd-tiny", "v2-odd-tiny", "v3-odd-tiny", "../gguf/v3-tiny.bf16.gguf",
+                           "../gguf/llama3-kq-tiny.gguf", "../gguf/qwen2-tiny.bf16.gguf"}) {
     CAPTURE(name);
     const auto parameters = parameters_of(workers.ctx, name);
     TrainBatch batch = two_sequences(*parameters, 9, 150);  // the second in several blocks of queries

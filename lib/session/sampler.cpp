@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "lib/base/format.h"
 #include "lib/base/host_call.h"
@@ -100,7 +101,8 @@ void Sampler::reseed(std::uint64_t seed) {
   state_.mirostat_mu = 2 * params_.mirostat_tau;  // the authors' start
 }
 
-Result<TokenId> Sampler::pick(std::span<const float> logits, std::span<const TokenId> history, TokenId banned) {
+Result<TokenId> Sampler::pick(std::span<const float> logits, std::span<const TokenId> history, TokenId banned,
+                              std::span<const TokenId> unwanted) {
   std::copy(logits.begin(), logits.end(), logits_.begin());
   PONDER_TRY(check("logits"));
   for (const auto& [id, bias] : params_.logit_bias) logits_[static_cast<std::size_t>(id)] += bias;
@@ -108,6 +110,7 @@ Result<TokenId> Sampler::pick(std::span<const float> logits, std::span<const Tok
     apply_penalties(logits_, last_tokens(history, params_.penalty_last_n), params_, counts_);
   if (params_.has_dry()) apply_dry(logits_, last_tokens(history, params_.dry_last_n), params_, is_breaker_, counts_);
   mask(banned);
+  avoid(unwanted);
   if (const UserSampler& user = params_.user_sampler; user.fn) {
     TokenId id = -1;
     HostAsked asked("the user's sampler");
@@ -120,6 +123,7 @@ Result<TokenId> Sampler::pick(std::span<const float> logits, std::span<const Tok
       return fail(Code::invalid_argument, "the user's sampler chose id {}, want one of 0 to {} that is a token and not banned",
                   id, n_ids_ - 1);
     mask(banned);
+    avoid(unwanted);
   }
   PONDER_TRY(check("logits after bias, penalties and the user's sampler"));
 
@@ -143,6 +147,14 @@ void Sampler::mask(TokenId banned) {
   std::fill(logits_.begin() + static_cast<std::ptrdiff_t>(n_ids_), logits_.end(), -kInf);
   for (TokenId id : holes_) logits_[static_cast<std::size_t>(id)] = -kInf;
   if (banned >= 0) logits_[static_cast<std::size_t>(banned)] = -kInf;
+}
+
+void Sampler::avoid(std::span<const TokenId> unwanted) {
+  if (unwanted.empty()) return;
+  avoided_.clear();
+  for (TokenId id : unwanted) avoided_.push_back(std::exchange(logits_[static_cast<std::size_t>(id)], -kInf));
+  if (std::any_of(logits_.begin(), logits_.end(), [](float logit) { return logit != -kInf; })) return;
+  for (std::size_t i = unwanted.size(); i-- > 0;) logits_[static_cast<std::size_t>(unwanted[i])] = avoided_[i];
 }
 
 Status Sampler::check(std::string_view what) const {

@@ -82,9 +82,13 @@ class Sampler {
                                 const Tokenizer* tokenizer = nullptr);
 
   // `logits` [vocab_size] is not changed. history: all tokens of the sequence so far (for penalties). banned: an id that
-  // must not be picked this time, or -1.
+  // must not be picked this time, or -1. unwanted: further ids that are picked only when nothing else is left, or by the
+  // user's sampler.
   // numeric when no finite logit is left or one is NaN or +inf: the message says at which id.
-  Result<TokenId> pick(std::span<const float> logits, std::span<const TokenId> history, TokenId banned = -1);
+  Result<TokenId> pick(std::span<const float> logits, std::span<const TokenId> history, TokenId banned = -1,
+                       std::span<const TokenId> unwanted = {});
+
+  void reserve_unwanted(std::size_t n) { avoided_.reserve(n); }  // pick() with at most so many allocates nothing
 
   // Log-probabilities of the last pick's logits before temperature and penalties: the picked id's, and the best `n`,
   // best first, equal ones by id.
@@ -109,6 +113,7 @@ class Sampler {
  private:
   Status check(std::string_view what) const;
   void mask(TokenId banned);
+  void avoid(std::span<const TokenId> unwanted);
   TokenId greedy() const;
   TokenId mirostat();
   // One of the candidates with its probability at `temperature`.
@@ -121,6 +126,7 @@ class Sampler {
   State state_;
   std::vector<TokenId> holes_;            // padding below n_ids
   std::vector<float> logits_;             // [vocab_size]
+  std::vector<float> avoided_;            // logits of what is unwanted
   Candidates candidates_;                 // reserved: n_ids
   std::vector<std::int32_t> counts_;      // [vocab_size], zero between picks; empty without penalties and DRY
   std::vector<std::uint8_t> is_breaker_;  // [vocab_size]; empty without DRY

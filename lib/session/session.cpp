@@ -110,11 +110,15 @@ std::span<const TokenId> Session::tokens() const { return state_->tokens; }
 FinishReason Session::finish_reason() const { return state_->finish; }
 std::string Session::device() const { return state_->ctx.device ? state_->ctx.device->name() : "cpu"; }
 Channel Session::channel() const { return state_->reasoning.channel(); }
+void Session::stop_thinking() { state_->skip.store(true, std::memory_order_relaxed); }
+bool Session::is_cancelled() const { return state_->ctx.cancelled(); }
 void Session::cancel() { state_->cancel.store(true, std::memory_order_relaxed); }
 const GenerateParams& Session::generate_params() const { return state_->generate; }
 
 SessionStats Session::stats() const {
   SessionStats stats = state_->stats;
+  stats.n_waits = state_->thinking.n_waits;
+  stats.think_end = state_->thinking.end;
   stats.kv_bytes = static_cast<std::int64_t>(state_->kv.reserved_bytes());
   stats.scratch_bytes = static_cast<std::int64_t>(
       Forward::scratch_bytes(state_->model->config(), forward_options(state_->params)));
@@ -147,6 +151,8 @@ Status Session::set_generate_params(const GenerateParams& params) {
   stop.set_stops(params.stop, st.stop.held());
   st.text.reserve(stop.capacity() + kTextBytes);
   if (params.n_top_logprobs > 0) st.top_logprobs.reserve(params.n_top_logprobs + 1);
+  PONDER_TRY(params.reasoning.validate());
+  PONDER_TRY(st.prepare_reasoning(params));
   PONDER_TRY(st.sampler.set_params(params.sampling));
   st.stop = std::move(stop);
   st.generate = std::move(copy);
@@ -159,6 +165,7 @@ Status Session::set_adapters(std::span<const AdapterUse> uses) {
   State& st = *state_;
   PONDER_ASSIGN(std::shared_ptr<const AdapterSet> set, AdapterSet::create(*st.model, uses));
   if (set ? st.adapters && *set == *st.adapters : !st.adapters) return {};
+  st.drop_probe();
   PONDER_TRY(st.attach(std::move(set)));
   st.truncate(0);
   st.drop_logits();
@@ -196,36 +203,64 @@ Result<std::vector<float>> Session::prompt_logprobs() {
   return out;
 }
 
+// What a session holds beside its cache and settings.
+void Session::State::copy_reply(const State& from) {
+  sampler.set_state(from.sampler.state());
+  tokens.assign(from.tokens.begin(), from.tokens.end());
+  infos.assign(from.infos.begin(), from.infos.end());
+  std::copy(from.logits.begin(), from.logits.end(),  logits.begin());
+  logits_valid = from.logits_valid;
+  n_prompt = from.n_prompt;
+  n_generated = from.n_generated;
+  if (detokenizer) *detokenizer = *from.detokenizer;
+  reasoning.set_channel(from.reasoning.channel());
+  forcing = from.forcing;
+  n_forced_ids = from.n_forced_ids;
+  thinking = from.thinking;
+  probed = from.probed;
+  loop_detector = from.loop_detector;
+  skip.store(from.skip.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  at_line_start = from.at_line_start;
+  at_sentence_end = from.at_sentence_end;
+  after_digit = from.after_digit;
+  trim_newlines = from.trim_newlines;
+  finish = from.finish;
+  stats = from.stats;
+  stop.set_held(from.stop.held());
+}
+
 Result<std::unique_ptr<Session>> Session::fork() const {
   State& from = *state_;
+  from.drop_probe();
   from.pass = nullptr;  // its rows are not committed and the fork would share their block
   PONDER_ASSIGN(std::unique_ptr<Session> session, create(from.runtime, from.model, from.params, &from.kv));
   State& st = *session->state_;
   PONDER_TRY(st.attach(from.adapters));
   PONDER_TRY(session->set_generate_params(from.generate));
-  st.sampler.set_state(from.sampler.state());
-  st.tokens.assign(from.tokens.begin(), from.tokens.end());
-  st.infos.assign(from.infos.begin(), from.infos.end());
-  std::copy(from.logits.begin(), from.logits.end(), st.logits.begin());
-  st.logits_valid = from.logits_valid;
-  st.n_prompt = from.n_prompt;
-  st.n_generated = from.n_generated;
-  if (st.detokenizer) *st.detokenizer = *from.detokenizer;
-  st.reasoning.set_channel(from.reasoning.channel());
-  if (!from.forcing.empty()) st.forcing = st.reasoning.closing(false).last(from.forcing.size());
-  st.at_line_start = from.at_line_start;
-  st.trim_newlines = from.trim_newlines;
-  st.finish = from.finish;
-  st.stats = from.stats;
-  st.stop.set_held(from.stop.held());
+  st.copy_reply(from);
   return session;
+}
+
+Status Session::adopt(const Session& fork) {
+  State& st = *state_;
+  State& from = *fork.state_;
+  if (st.model != from.model || st.params.context_length != from.params.context_length || !st.fits_with(from))
+    return Status(Code::invalid_argument, "the session is no fork of this one");
+  st.drop_probe();
+  from.drop_probe();
+  from.pass = st.pass = nullptr;
+  PONDER_ASSIGN(st.kv, from.kv.fork(st.params.context_length));
+  st.copy_reply(from);
+  return {};
 }
 
 Status Session::rewind(std::size_t n_tokens) {
   State& st = *state_;
   if (n_tokens > st.tokens.size())
     return fail(Code::invalid_argument, "rewind to {} tokens, the session has {}", n_tokens, st.tokens.size());
+  st.drop_probe();
   st.cancel.store(false, std::memory_order_relaxed);
+  st.skip.store(false, std::memory_order_relaxed);
   if (n_tokens == st.tokens.size()) {
     if (st.finish == FinishReason::cancelled || st.finish == FinishReason::error) st.finish = FinishReason::none;
     return {};

@@ -45,8 +45,9 @@ struct GenerateParams {
   std::vector<TokenId> stop_ids;           // beside the model's end tokens
   bool ignore_eos = false;
   // -1: none. At most this many sampled thinking tokens in a reply (and up to 3 that finish a character), then
-  // "\n</think>\n\n" is forced.
+  // "\n</think>\n\n" is forced. With the controller on its grace comes on top.
   std::int64_t think_budget = -1;
+  ReasoningParams reasoning;
   // When the context is full: keep the first context_keep tokens (0: the prompt, at most half of the context), drop the
   // older half of the rest and compute the remainder anew, as if it had been the prompt. Off: context_full.
   bool context_shift = false;
@@ -61,7 +62,7 @@ struct GenerateParams {
 struct TokenEvent {
   TokenId id = -1;
   Channel channel = Channel::answer;
-  bool forced = false;      // not sampled: think budget
+  bool forced = false;      // not sampled: the end of thinking, a wait
   std::string_view text;    // whole characters; valid until the next call on the session
   float logprob = 0;        // of this token, before temperature and penalties; 0 for a forced one
   std::span<const TokenLogprob> top_logprobs = {};  // best first, empty for a forced one; valid as long as text
@@ -73,6 +74,9 @@ struct SessionStats {
   std::int64_t thinking_tokens = 0;        // of the reply: sampled in the thinking channel
   std::int64_t answer_tokens = 0;          // sampled in the answer, the end token included
   std::int64_t forced_tokens = 0;          // not sampled; the three add up to the reply
+  std::int64_t probe_tokens = 0;           // of the reply: computed to look at the answer; in none of the others
+  std::int64_t n_waits = 0;                // of the reply: </think> replaced by wait_text
+  ThinkEnd think_end = ThinkEnd::none;
   double prefill_ms = 0, decode_ms = 0;
   std::int64_t kv_bytes = 0, scratch_bytes = 0;
 };
@@ -172,8 +176,14 @@ class Session {
   // From any thread: the running call returns Code::cancelled within one layer's time. Cleared by the next call that
   // prompts, appends, rewinds or restores.
   void cancel();
+  bool is_cancelled() const;
+  // From any thread: the thinking of this reply, open now or later, is closed at the next end of a line or sentence, after
+  // the grace at the latest, and the answer begins. Cleared as cancel() is.
+  void stop_thinking();
 
   Result<std::unique_ptr<Session>> fork() const;    // shares the prefix; own sampler state (copied)
+  // Takes over the reply of a fork of this session, or a fork of it: everything but the settings. The prompt is the same.
+  Status adopt(const Session& fork);
   // Keeps the first n tokens; decode goes on from there, also after cancel(). The sampler's random state stays as it is:
   // a sampled reply then goes on in another way.
   Status rewind(std::size_t n_tokens);

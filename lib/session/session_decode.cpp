@@ -17,8 +17,8 @@ double ms_since(Clock::time_point start) {
 }  // namespace
 
 bool Session::State::is_end(TokenId id) const {
-  const auto holds = [id](const std::vector<TokenId>& ids) { return std::find(ids.begin(), ids.end(), id) != ids.end(); };
-  return (!generate.ignore_eos && holds(end_ids)) || holds(generate.stop_ids);
+  const std::vector<TokenId>& stop_ids = generate.stop_ids;
+  return ends_reply(id) || std::find(stop_ids.begin(), stop_ids.end(), id) != stop_ids.end();
 }
 
 Status Session::State::compute(Clock::time_point deadline, const Progress& progress) {
@@ -99,30 +99,23 @@ Status Session::State::shift() {
   return {};
 }
 
-bool Session::State::must_force() {
-  if (!forcing.empty()) return true;
-  if (!budget_used() || reasoning.channel() != Channel::thinking) return false;
-  if (stats.thinking_tokens < generate.think_budget + 3 && detokenizer->inside_character()) return false;
-  forcing = reasoning.closing(at_line_start);
-  return true;
-}
-
 Status Session::State::choose(TokenId& id, bool& forced, float& logprob) {
-  forced = !forcing.empty();
   top_logprobs.clear();
-  if (forced) {
-    id = forcing.front();
-    forcing = forcing.subspan(1);
-    return {};
-  }
-  // A budget that is used up is used up for a second block of thinking too.
-  const TokenId banned = budget_used() ? reasoning.think_start().value_or(-1) : -1;
-  Result<TokenId> picked = sampler.pick(logits, tokens, banned);
+  const auto take_forced = [&] {
+    forced = true;
+    id = forcing[n_forced_ids++];
+    return Status();
+  };
+  if (is_forcing()) return take_forced();
+  forced = false;
+  const TokenId banned = restrict_choice();
+  Result<TokenId> picked = sampler.pick(logits, tokens, banned, unwanted);
   if (!picked.ok()) {
     finish = picked.status().code() == Code::cancelled ? FinishReason::cancelled : FinishReason::error;
     return std::move(picked).status();
   }
   id = *picked;
+  if (replaces(id)) return take_forced();
   logprob = Sampler::logprob(logits, id);
   if (generate.n_top_logprobs > 0) Sampler::top_logprobs(logits, generate.n_top_logprobs, top_logprobs);
   return {};
@@ -149,10 +142,13 @@ Channel Session::State::push_text(TokenId id, TokenInfo& info) {
     trim_newlines = true;
     at_line_start = false;
   }
-  if ((!info.forced || marker) && is_end(id)) {
+  std::string_view piece;
+  const bool ends = (!info.forced || marker) && is_end(id);
+  if (!ends && detokenizer && !marker) piece = detokenizer->push(id);
+  observe(id, info, before, piece);
+  if (ends) {
     finish = FinishReason::stop;
   } else if (detokenizer && !marker) {
-    std::string_view piece = detokenizer->push(id);
     if (trim_newlines) {
       piece.remove_prefix(std::min(piece.find_first_not_of('\n'), piece.size()));
       trim_newlines = piece.empty();
@@ -178,6 +174,8 @@ void Session::State::accept(TokenId id, bool forced, float logprob, TokenEvent& 
   ++n_generated;
   ++counter(info);
   drop_logits();
+  // A blank answer that loops is made to say something first.
+  if (finish == FinishReason::none && thinking.answer_loops && !thinking.answer_blank) finish = FinishReason::loop;
   const bool at_limit = (generate.max_new_tokens > 0 && n_generated >= generate.max_new_tokens) ||
                         (tokens.size() >= params.context_length && !generate.context_shift);
   if (finish != FinishReason::none || at_limit) finish_text();
@@ -187,8 +185,10 @@ void Session::State::accept(TokenId id, bool forced, float logprob, TokenEvent& 
 Status Session::State::emit(Clock::time_point deadline, TokenEvent& event) {
   Status status = must_force() ? Status() : compute(deadline);
   if (status.ok() && ctx.cancelled()) status = Status(Code::cancelled, "cancelled");  // within a pass of several sessions
+  if (status.ok() && probe_due()) status = look_at_answer(deadline);
   if (status.code() == Code::cancelled) finish = FinishReason::cancelled;
   PONDER_TRY(std::move(status));
+  (void)must_force();  // by what the probe has said
   TokenId id = 0;
   bool forced = false;
   float logprob = 0;

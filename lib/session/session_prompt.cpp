@@ -1,5 +1,6 @@
 // Prompts: from text or messages to ids, and from ids to a computed prefix.
 #include <algorithm>
+#include <utility>
 
 #include "lib/base/format.h"
 #include "lib/session/session_state.h"
@@ -28,7 +29,7 @@ void Session::State::cut(std::size_t n) {
   tokens.resize(n);
   infos.resize(n);
   truncate(n);
-  forcing = {};
+  force({});
   drop_logits();
 }
 
@@ -39,7 +40,10 @@ void Session::State::reset_reply() {
   stats.prompt_tokens = static_cast<std::int64_t>(tokens.size());
   stats.thinking_tokens = stats.answer_tokens = stats.forced_tokens = 0;
   stats.prefill_ms = stats.decode_ms = 0;
-  forcing = {};
+  thinking = {};
+  probed = {};
+  stats.probe_tokens = 0;
+  force({});
   finish = FinishReason::none;
   replay();
 }
@@ -49,19 +53,32 @@ void Session::State::replay() {
   reasoning.start(std::span(tokens).first(n_prompt));
   stop.reset();
   if (detokenizer) detokenizer->reset();
-  at_line_start = trim_newlines = false;
+  at_line_start = at_sentence_end = after_digit = trim_newlines = false;
+  // What the tokens do not say stays: blocks that were closed for good, as long as that is part of the reply.
+  const Thinking before = std::exchange(thinking, {});
+  loop_detector.reset();
+  bool waiting = false;  // in forced tokens that do not close the block
   for (std::size_t i = n_prompt; i < tokens.size(); ++i) {
     if (!infos[i].generated) {  // a prompt that a context shift has shortened
       (void)reasoning.accept(tokens[i]);
       continue;
     }
     TokenInfo info = infos[i];
+    if (info.forced && info.thinking && !waiting) ++thinking.n_waits;
+    waiting = info.forced && info.thinking;
+    if (waiting && reasoning.closes(tokens[i])) {
+      --thinking.n_waits;
+      thinking.end = before.end;
+      thinking.over = before.over;
+    }
     if (!reasoning.is_marker(tokens[i])) reasoning.set_channel(info.thinking ? Channel::thinking : Channel::answer);
     text.clear();
     (void)push_text(tokens[i], info);
   }
   text.clear();
   finish = kept;
+  thinking.asked = ThinkEnd::none;  // looked at again
+  if (probed.at > stats.thinking_tokens) probed = {};
 }
 
 Status Session::State::check_ids(std::span<const TokenId> ids) const {
@@ -76,6 +93,7 @@ Status Session::State::check_ids(std::span<const TokenId> ids) const {
 // Replaces what follows the first n_keep tokens by `ids` and computes it.
 Status Session::State::set_tokens(std::span<const TokenId> ids, std::size_t n_keep, const Progress& progress) {
   cancel.store(false, std::memory_order_relaxed);
+  skip.store(false, std::memory_order_relaxed);
   cut(n_keep);
   tokens.insert(tokens.end(), ids.begin(), ids.end());
   infos.resize(tokens.size());
@@ -94,6 +112,7 @@ Status Session::State::set_tokens(std::span<const TokenId> ids, std::size_t n_ke
 
 Status Session::prompt_ids(std::span<const TokenId> ids, const Progress& progress) {
   State& st = *state_;
+  st.drop_probe();
   if (ids.empty()) return Status(Code::invalid_argument, "a prompt needs at least one token");
   PONDER_TRY(st.check_ids(ids));
   if (ids.size() > st.params.context_length)
@@ -103,6 +122,7 @@ Status Session::prompt_ids(std::span<const TokenId> ids, const Progress& progres
   st.sampler.reseed(st.generate.sampling.seed);
   if (common == ids.size() && common == st.tokens.size() && st.logits_valid) {  // the same prompt once more
     st.cancel.store(false, std::memory_order_relaxed);
+    st.skip.store(false, std::memory_order_relaxed);
     st.reset_reply();
     st.stats.reused_tokens = static_cast<std::int64_t>(common);
     return {};
@@ -113,6 +133,7 @@ Status Session::prompt_ids(std::span<const TokenId> ids, const Progress& progres
 
 Status Session::append_ids(std::span<const TokenId> ids, const Progress& progress) {
   State& st = *state_;
+  st.drop_probe();
   PONDER_TRY(st.check_ids(ids));
   if (ids.empty()) return st.tokens.empty() ? Status(Code::invalid_argument, "a prompt needs at least one token") : Status();
   if (ids.size() > st.params.context_length - st.tokens.size())

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "lib/model/loader.h"
+#include "lib/session/loop_detector.h"
 #include "lib/session/session.h"
 #include "lib/session/shared_pass.h"
 #include "lib/session/stop.h"
@@ -28,6 +29,7 @@ struct Session::State {
   SessionParams params;  // resolved: nothing is 0
   MemoryCharge charge;   // of plan().other_bytes
   std::atomic<bool> cancel{false};
+  std::atomic<bool> skip{false};  // stop_thinking()
   Context ctx;
   KvCache kv;
   std::optional<PromptCache> prompt_cache;
@@ -55,11 +57,44 @@ struct Session::State {
   std::size_t pass_rows = 0;      // of a pass of its own
   std::size_t n_prompt = 0;
   std::int64_t n_generated = 0;   // of this reply, whatever a context shift dropped
-  std::span<const TokenId> forcing;  // what is still to be forced, a part of reasoning.closing()
+  std::vector<TokenId> forcing;   // what is forced; done up to n_forced_ids
+  std::size_t n_forced_ids = 0;
   bool at_line_start = false;     // the thinking text so far ends with a newline
+  bool at_sentence_end = false;   // ... or a sentence
+  bool after_digit = false;       // ... or a digit
   bool trim_newlines = false;     // between </think> and the answer
   FinishReason finish = FinishReason::none;
   SessionStats stats;
+  // Where the controller stands; part of forks and saved sessions.
+  struct Thinking {
+    std::int64_t block_tokens = 0;        // sampled in the block that is open, or was the last
+    std::int64_t n_waits = 0;
+    ThinkEnd end = ThinkEnd::none;
+    ThinkEnd asked = ThinkEnd::none;      // user, loop or early_exit: the open block is to be closed
+    std::int64_t asked_at = 0;            // stats.thinking_tokens then
+    bool over = false;                    // no block may be opened any more
+    bool answer_blank = true;
+    bool answer_loops = false;
+  } thinking;
+  // An answer looked at on trial: its tokens are in the cache behind those of the session while it is under way, which is between
+  // two slices of a step only, and never in `tokens`.
+  struct Probe {
+    bool active = false;
+    std::vector<TokenId> ids;        // probe_text and what was decoded
+    std::size_t n_computed = 0;
+    std::string text;                // of what was decoded
+    std::int64_t n_decoded = 0;
+    double sum_logprob = 0;
+  } probe;
+  // What the probes have said; part of forks and saved sessions.
+  struct Probed {
+    std::int64_t at = 0;             // stats.thinking_tokens of the last one
+    std::int64_t n_probes = 0, n_agree = 0;
+    std::string answer;              // of the last one; empty: it had none
+  } probed;
+  LoopDetector loop_detector;             // of the tokens of the reply since the channel changed
+  std::vector<TokenId> blank_ids;         // tokens without visible text; with the controller only
+  std::vector<TokenId> unwanted;          // of the next pick
   std::string text;               // of the last event
   std::vector<TokenLogprob> top_logprobs;  // of the last event
 
@@ -141,14 +176,47 @@ struct Session::State {
   // sequence and fills the event.
   Status ready();
   Status emit(Forward::Clock::time_point deadline, TokenEvent& event);
-  bool must_force();
-  bool budget_used() const { return generate.think_budget >= 0 && stats.thinking_tokens >= generate.think_budget; }
+  bool budget_used() const {
+    const auto used = [this](std::int64_t budget) { return budget >= 0 && stats.thinking_tokens >= budget; };
+    return used(generate.think_budget) || (generate.reasoning.enabled && used(generate.reasoning.turn_budget));
+  }
   Status choose(TokenId& id, bool& forced, float& logprob);
   void accept(TokenId id, bool forced, float logprob, TokenEvent& event);
   // The text that `id` completes goes to `text`; sets info.thinking, and `finish` at an end. The channel of that text.
   Channel push_text(TokenId id, TokenInfo& info);
   void finish_text();
   Status shift();
+
+  // session_reason.cpp
+  Status prepare_reasoning(const GenerateParams& to_set);
+  std::int64_t room() const;  // tokens that the reply may still have
+  std::int64_t room_to_think() const;
+  ThinkEnd closing_due(std::int64_t& over, std::int64_t& grace) const;
+  bool must_force();          // the next token is forced; may begin to
+  bool is_forcing() const { return n_forced_ids < forcing.size(); }
+  void force(std::span<const TokenId> ids) {
+    forcing.assign(ids.begin(), ids.end());
+    n_forced_ids = 0;
+  }
+  bool wants_wait() const;
+  bool ends_reply(TokenId id) const;
+  TokenId restrict_choice();
+  bool replaces(TokenId id);
+
+  // session_probe.cpp
+  bool probe_due() const;
+  Status look_at_answer(Forward::Clock::time_point deadline);
+  Status compute_probe(Forward::Clock::time_point deadline);
+  bool decode_probe();        // one token more; false: the answer is complete
+  void judge_probe();
+  void drop_probe() {         // before anything looks at the cache
+    if (!probe.active) return;
+    probe.active = false;
+    pass = nullptr;
+    truncate(tokens.size());
+  }
+  void copy_reply(const State& from);
+  void observe(TokenId id, const TokenInfo& info, Channel before, std::string_view piece);
 };
 
 }  // namespace ponder::core

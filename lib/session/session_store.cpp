@@ -15,8 +15,10 @@ namespace ponder::core {
 namespace {
 
 constexpr std::string_view kMagic = "PNDRSESS";
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 constexpr std::size_t kHeaderBytes = 32, kChecksumBytes = 8;
+constexpr std::size_t kMaxForcing = 2 * ReasoningParams::kMaxTextBytes;
+constexpr std::int32_t kMaxThinkEnd = static_cast<std::int32_t>(ThinkEnd::user);
 constexpr std::int64_t kMaxCount = std::int64_t{1} << 48;  // of tokens generated: sums of a few stay far from overflow
 
 // One list of fields for both ways: visit(field) writes or reads it.
@@ -28,16 +30,23 @@ void visit_params(GenerateParams& g, Visit&& visit) {
   visit(s.repetition_penalty), visit(s.presence_penalty), visit(s.frequency_penalty), visit(s.penalty_last_n);
   visit(s.dry_multiplier), visit(s.dry_base), visit(s.dry_allowed_length), visit(s.dry_last_n), visit(s.seed);
   visit(g.max_new_tokens), visit(g.ignore_eos), visit(g.think_budget), visit(g.context_shift);
+  ReasoningParams& r = g.reasoning;
+  visit(r.enabled), visit(r.turn_budget), visit(r.block_budget), visit(r.grace), visit(r.min_tokens), visit(r.max_waits);
+  visit(r.answer_reserve), visit(r.detect_loops);
+  visit(r.probe_every), visit(r.probe_agree), visit(r.probe_tokens), visit(r.probe_max), visit(r.confidence);
 }
 
 }  // namespace
 
 Result<std::string> Session::save(MemoryCharge* memory) const {
   State& st = *state_;
+  st.drop_probe();
   const std::size_t n_cached = st.kv.n_tokens(), row_bytes = st.kv.layout().row_bytes(), n_layers = st.kv.layout().n_layers;
   std::size_t n_bytes = n_cached * n_layers * row_bytes + st.logits.size() * sizeof(float) + st.tokens.size() * 8 +
                         st.generate.sampling.logit_bias.size() * 8 + st.generate.stop_ids.size() * sizeof(TokenId) + 4096;
   for (const std::string& stop : st.generate.stop) n_bytes += stop.size() + 8;
+  n_bytes += st.generate.reasoning.message.size() + st.generate.reasoning.wait_text.size() +
+             st.generate.reasoning.probe_text.size() + st.probed.answer.size() + st.forcing.size() * sizeof(TokenId);
   if (memory) PONDER_TRY(memory->raise_to(n_bytes).with_prefix("saved session"));
   std::string out(kMagic);
   out.reserve(n_bytes);
@@ -57,7 +66,7 @@ Result<std::string> Session::save(MemoryCharge* memory) const {
   w.number<std::uint64_t>(st.n_prompt);
   w.number(st.n_generated);
   w.number(static_cast<std::int32_t>(st.reasoning.channel()));
-  w.number<std::uint64_t>(st.forcing.size());
+  w.number<std::uint64_t>(st.forcing.size() - st.n_forced_ids);
   w.number(st.at_line_start);
   w.number(st.trim_newlines);
   w.number(static_cast<std::int32_t>(st.finish));
@@ -65,10 +74,21 @@ Result<std::string> Session::save(MemoryCharge* memory) const {
                          st.stats.forced_tokens})
     w.number(n);
   w.bytes(st.stop.held());
+  for (TokenId id : std::span(st.forcing).subspan(st.n_forced_ids)) w.number(id);
+  const State::Thinking& thinking = st.thinking;
+  w.number(thinking.block_tokens), w.number(thinking.n_waits), w.number(thinking.asked_at);
+  w.number(static_cast<std::int32_t>(thinking.end)), w.number(static_cast<std::int32_t>(thinking.asked));
+  w.number(thinking.over), w.number(thinking.answer_blank), w.number(thinking.answer_loops);
+  w.number(st.probed.at), w.number(st.probed.n_probes), w.number(st.probed.n_agree), w.number(st.stats.probe_tokens);
+  w.bytes(st.probed.answer);
+  w.number(st.at_sentence_end);
+  w.number(st.after_digit);
 
   GenerateParams params = st.generate;
   visit_params(params, [&](auto& field) { w.number(field); });
   w.number<std::uint64_t>(params.context_keep);
+  w.bytes(params.reasoning.message), w.bytes(params.reasoning.wait_text), w.bytes(params.reasoning.probe_text);
+  w.number(static_cast<std::int32_t>(params.reasoning.early_exit));
   w.number<std::uint64_t>(params.sampling.logit_bias.size());
   for (const auto& [id, bias] : params.sampling.logit_bias) w.number(id), w.number(bias);
   w.number<std::uint64_t>(params.stop.size());
@@ -149,10 +169,28 @@ Status Session::restore(std::string_view bytes) {
                           &stats.forced_tokens})
     *n = r.number<std::int64_t>();
   const std::string_view held = r.bytes();
+  if (!r.ok() || n_forcing > kMaxForcing) return broken("more tokens to be forced than there can be");
+  std::vector<TokenId> forcing(n_forcing);
+  for (TokenId& id : forcing) id = r.number<TokenId>();
+  if (!st.check_ids(forcing).ok()) return broken("a token that is to be forced is none");
+  State::Thinking thinking;
+  for (std::int64_t* n : {&thinking.block_tokens, &thinking.n_waits, &thinking.asked_at}) *n = r.number<std::int64_t>();
+  const auto think_end = r.number<std::int32_t>(), asked = r.number<std::int32_t>();
+  thinking.over = r.number<bool>(), thinking.answer_blank = r.number<bool>(), thinking.answer_loops = r.number<bool>();
+  thinking.end = static_cast<ThinkEnd>(think_end), thinking.asked = static_cast<ThinkEnd>(asked);
+  State::Probed probed;
+  std::int64_t probe_tokens = 0;
+  for (std::int64_t* n : {&probed.at, &probed.n_probes, &probed.n_agree, &probe_tokens}) *n = r.number<std::int64_t>();
+  probed.answer = r.bytes();
+  const bool at_sentence_end = r.number<bool>(), after_digit = r.number<bool>();
 
   GenerateParams params;
   visit_params(params, [&](auto& field) { field = r.number<std::remove_reference_t<decltype(field)>>(); });
   params.context_keep = r.number<std::uint64_t>();
+  params.reasoning.message = r.bytes();
+  params.reasoning.wait_text = r.bytes();
+  params.reasoning.probe_text = r.bytes();
+  params.reasoning.early_exit = static_cast<EarlyExit>(r.number<std::int32_t>());
   params.sampling.logit_bias.resize(r.count(8));
   for (auto& [id, bias] : params.sampling.logit_bias) id = r.number<TokenId>(), bias = r.number<float>();
   params.stop.resize(r.count(8));
@@ -166,7 +204,10 @@ Status Session::restore(std::string_view bytes) {
   const std::string_view logits = has_logits ? r.raw(st.logits.size() * sizeof(float)) : std::string_view();
   const auto is_count = [](std::int64_t n) { return n >= 0 && n <= kMaxCount; };
   const bool fits = n_prompt <= n_tokens && is_count(n_generated) && (channel == 0 || channel == 1) && finish >= 0 &&
-                    finish <= 5 && n_forcing <= st.reasoning.closing(false).size() &&
+                    finish <= 5 && think_end >= 0 && think_end <= kMaxThinkEnd && asked >= 0 && asked <= kMaxThinkEnd &&
+                    is_count(probed.at) && is_count(probed.n_probes) && is_count(probed.n_agree) && is_count(probe_tokens) &&
+                    is_count(thinking.block_tokens) && is_count(thinking.n_waits) && is_count(thinking.asked_at) &&
+                    (forcing.empty() || st.reasoning.available()) &&
                     held.size() <= 2 * StopMatcher::kMaxStopBytes && utf8::first_invalid(held) == held.npos &&
                     is_count(stats.prompt_tokens) && is_count(stats.reused_tokens) && is_count(stats.thinking_tokens) &&
                     is_count(stats.answer_tokens) && is_count(stats.forced_tokens) &&
@@ -179,8 +220,10 @@ Status Session::restore(std::string_view bytes) {
   params.n_top_logprobs = st.generate.n_top_logprobs;
   if (Status status = set_generate_params(params); !status.ok()) return std::move(status).with_prefix("saved session");
 
+  st.drop_probe();
   // Nothing below fails: the memory is there since the session was made.
   st.cancel.store(false, std::memory_order_relaxed);
+  st.skip.store(false, std::memory_order_relaxed);
   st.cut(0);
   PONDER_TRY(st.kv.prepare(n_cached));
   for (std::size_t layer = 0; layer < layout.n_layers; ++layer)
@@ -192,10 +235,15 @@ Status Session::restore(std::string_view bytes) {
   st.replay();  // for an unfinished character
   st.n_generated = n_generated;
   st.reasoning.set_channel(static_cast<Channel>(channel));
-  st.forcing = st.reasoning.closing(false).last(n_forcing);
+  st.force(forcing);
+  st.thinking = thinking;
+  st.probed = std::move(probed);
   st.at_line_start = at_line_start;
+  st.at_sentence_end = at_sentence_end;
+  st.after_digit = after_digit;
   st.trim_newlines = trim_newlines;
   st.stats = stats;
+  st.stats.probe_tokens = probe_tokens;
   st.stop.set_held(held);
   st.sampler.set_state(random);
   Reader values(logits);

@@ -116,11 +116,15 @@ __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16"))) double dot_avx51
 
 // Pairs summed to 16 bits and added up there: the least that a product without VNNI needs.
 __attribute__((target("avx2"))) double dot_avx2(std::size_t n_rounds) {
-  const __m256i x = _mm256_set1_epi8(1);
+  const __m256i x = _mm256_set1_epi8(1), y = _mm256_set1_epi8(2);
   __m256i sums[kChains];
   for (__m256i& sum : sums) sum = _mm256_setzero_si256();
+  // As assembly: else the product would be taken out of the loop, or a sum be kept in memory.
   for (std::size_t i = 0; i < n_rounds; ++i)
-    for (__m256i& sum : sums) sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(sum, x));
+    for (__m256i& sum : sums) {
+      __m256i products;
+      asm("vpmaddubsw %2, %3, %1\n\tvpaddw %1, %0, %0" : "+x"(sum), "=&x"(products) : "x"(x), "x"(y));
+    }
   double total = 0;
   for (__m256i& sum : sums) total += _mm256_extract_epi32(sum, 0);
   return total;

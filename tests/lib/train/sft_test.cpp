@@ -158,6 +158,17 @@ TEST_CASE("SFT: the loss falls, whatever the size of a pass") {
   CHECK(loss < 0.5 * first.loss);
 }
 
+TEST_CASE("SFT: the same bits for any number of threads") {
+  Workers one(1), two(2);
+  const auto parameters = parameters_of(one.ctx, "v3-tiny");
+  const std::vector<SftExample> examples = random_examples(*parameters, 6);
+  const auto alone = trainer_of(one.ctx, "v3-tiny", examples, quick_options());
+  const auto shared = trainer_of(two.ctx, "v3-tiny", examples, quick_options());
+  for (int i = 0; i < 3; ++i) CHECK(step_of(*alone).loss == step_of(*shared).loss);
+  CHECK(same_values(alone->parameters(), shared->parameters()));
+  CHECK_FALSE(same_values(alone->parameters(), *parameters));
+}
+
 TEST_CASE("SFT: a run that was saved and restored goes on bit for bit") {
   Workers workers;
   TemporaryFolder folder;
@@ -251,6 +262,8 @@ TEST_CASE("a trained model is written as a folder that loads") {
     }
   }
   CHECK(write_model(*parameters, *source, folder.path() / "x", DType::q8_0).code() == Code::invalid_argument);
+  CHECK(write_model(*parameters, *path_source(PONDER_TEST_DATA "/gguf/v3-tiny.bf16.gguf"), folder.path() / "x", DType::f32).code() ==
+        Code::unsupported);
 }
 
 }  // namespace ponder::test

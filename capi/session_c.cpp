@@ -60,6 +60,16 @@ ponder_status PONDER_CALL ponder_session_set_params(ponder_session* session, con
   return capi::on_session(session, err, [&](Session& s) -> Status {
     core::GenerateParams p;
     PONDER_TRY(capi::to_core(params, p));
+    p.reasoning = s.generate_params().reasoning;
+    return s.set_generate_params(p);
+  });
+}
+
+ponder_status PONDER_CALL ponder_session_set_reasoning(ponder_session* session, const ponder_reasoning_params* params,
+                                                       ponder_error* err) noexcept {
+  return capi::on_session(session, err, [&](Session& s) -> Status {
+    core::GenerateParams p = s.generate_params();
+    PONDER_TRY(capi::to_core(params, p.reasoning));
     return s.set_generate_params(p);
   });
 }

@@ -28,7 +28,7 @@ class InUse {
   InUse& operator=(const InUse&) = delete;
   core::Status status() const {
     if (first_) return {};
-    return {core::Code::state, "the session is in use by another call: only ponder_session_cancel may be called meanwhile"};
+    return {core::Code::state, "the session is in use by another call: only ponder_session_cancel and _stop_thinking may be called meanwhile"};
   }
 
  private:

@@ -14,6 +14,13 @@ using core::TokenEvent;
 
 static_assert(static_cast<int>(core::Channel::answer) == PONDER_CHANNEL_ANSWER);
 static_assert(static_cast<int>(core::Channel::thinking) == PONDER_CHANNEL_THINKING);
+static_assert(static_cast<int>(core::ThinkEnd::none) == PONDER_THINK_END_NONE);
+static_assert(static_cast<int>(core::ThinkEnd::model) == PONDER_THINK_END_MODEL);
+static_assert(static_cast<int>(core::ThinkEnd::budget) == PONDER_THINK_END_BUDGET);
+static_assert(static_cast<int>(core::ThinkEnd::grace_cut) == PONDER_THINK_END_GRACE_CUT);
+static_assert(static_cast<int>(core::ThinkEnd::early_exit) == PONDER_THINK_END_EARLY_EXIT);
+static_assert(static_cast<int>(core::ThinkEnd::loop) == PONDER_THINK_END_LOOP);
+static_assert(static_cast<int>(core::ThinkEnd::user) == PONDER_THINK_END_USER);
 static_assert(static_cast<int>(core::FinishReason::none) == PONDER_FINISH_NONE);
 static_assert(static_cast<int>(core::FinishReason::stop) == PONDER_FINISH_STOP);
 static_assert(static_cast<int>(core::FinishReason::length) == PONDER_FINISH_LENGTH);
@@ -147,6 +154,10 @@ ponder_status PONDER_CALL ponder_session_generate(ponder_session* session, ponde
 
 void PONDER_CALL ponder_session_cancel(ponder_session* session) noexcept {
   if (session) session->session->cancel();
+}
+
+void PONDER_CALL ponder_session_stop_thinking(ponder_session* session) noexcept {
+  if (session) session->session->stop_thinking();
 }
 
 ponder_finish PONDER_CALL ponder_session_finish_reason(const ponder_session* session) noexcept {

@@ -154,6 +154,9 @@ ponder_status PONDER_CALL ponder_session_get_stats(const ponder_session* session
     stats.scratch_bytes = from.scratch_bytes;
     stats.prefill_ms = from.prefill_ms;
     stats.decode_ms = from.decode_ms;
+    stats.think_end = static_cast<ponder_think_end>(from.think_end);
+    stats.n_waits = static_cast<int32_t>(std::min<std::int64_t>(from.n_waits, INT32_MAX));
+    stats.probe_tokens = from.probe_tokens;
     capi::write_out(stats, out_stats);
     return {};
   });

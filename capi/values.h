@@ -14,6 +14,8 @@ namespace ponder::capi {
 std::filesystem::path to_path(const char* utf8);
 core::Status to_core(const ponder_session_params* params, core::SessionParams& out);
 core::Status to_core(const ponder_generate_params* params, core::GenerateParams& out);
+// NULL: the controller is off.
+core::Status to_core(const ponder_reasoning_params* params, core::ReasoningParams& out);
 // `arrays` of a session take the arrays; none are returned without it.
 ponder_generate_params to_c(const core::GenerateParams& params, ponder_session* arrays);
 core::Status memory_files(const ponder_memory_file* files, std::size_t n_files,

@@ -1,5 +1,7 @@
 #include "capi/values.h"
 
+#include <algorithm>
+
 #include "lib/base/format.h"
 
 namespace ponder::capi {
@@ -104,6 +106,53 @@ Status to_core(const ponder_generate_params* params, core::GenerateParams& out) 
     out.stop.emplace_back(p.stop[i].data ? p.stop[i].data : "", p.stop[i].size);
   }
   if (p.n_stop_ids > 0) out.stop_ids.assign(p.stop_ids, p.stop_ids + p.n_stop_ids);
+  return {};
+}
+
+Status to_core(const ponder_reasoning_params* params, core::ReasoningParams& out) {
+  ponder_reasoning_params p;
+  PONDER_TRY(read_params("ponder_reasoning_params", params, p));
+  PONDER_TRY(check_flags("ponder_reasoning_params.flags", p.flags, PONDER_REASONING_NO_LOOP_DETECTION));
+  constexpr std::int64_t kNoLimit = -1, kEfforts[] = {kNoLimit, 0, 512, 4096, kNoLimit};
+  if (p.effort < PONDER_EFFORT_DEFAULT || p.effort > PONDER_EFFORT_HIGH)
+    return fail(Code::invalid_argument, "effort: {}, want 0 (default) to 4 (high)", p.effort);
+  struct Field {
+    const char* name;
+    std::int64_t value, lowest;
+  };
+  for (const Field& f : {Field{"grace", p.grace, -1}, {"turn_budget", p.turn_budget, -1}, {"block_budget", p.block_budget, -1},
+                         {"answer_reserve", p.answer_reserve, -1}, {"min_tokens", p.min_tokens, 0}, {"max_waits", p.max_waits, 0}})
+    if (f.value < f.lowest) return fail(Code::invalid_argument, "{}: {}, want {} or more", f.name, f.value, f.lowest);
+  out = {};
+  out.enabled = params != nullptr;
+  const auto or_none = [](std::int64_t value, std::int64_t by_default) { return value == 0 ? by_default : std::max<std::int64_t>(value, 0); };
+  out.grace = or_none(p.grace, core::ReasoningParams::kDefaultGrace);
+  out.turn_budget = p.turn_budget == 0 ? kEfforts[p.effort] : p.turn_budget;
+  out.block_budget = p.block_budget == 0 ? kNoLimit : p.block_budget;
+  out.answer_reserve = or_none(p.answer_reserve, -1);
+  out.min_tokens = p.min_tokens;
+  out.max_waits = p.max_waits;
+  if (p.wait_text) out.wait_text = p.wait_text;
+  if (p.message) out.message = p.message;
+  for (const Field& f : {Field{"early_exit", p.early_exit, 0}, {"probe_every", p.probe_every, 0}, {"probe_agree", p.probe_agree, 0},
+                         {"probe_tokens", p.probe_tokens, 0}, {"probe_max", p.probe_max, 0}})
+    if (f.value < f.lowest) return fail(Code::invalid_argument, "{}: {}, want {} or more", f.name, f.value, f.lowest);
+  if (p.early_exit > PONDER_EARLY_EXIT_CONFIDENCE)
+    return fail(Code::invalid_argument, "early_exit: {}, want 0 (default) to 3", p.early_exit);
+  const bool by_effort = p.effort == PONDER_EFFORT_LOW || p.effort == PONDER_EFFORT_MEDIUM;
+  out.early_exit = p.early_exit == PONDER_EARLY_EXIT_CONFIDENCE                                                ? core::EarlyExit::confidence
+                   : p.early_exit == PONDER_EARLY_EXIT_PROBE || (p.early_exit == PONDER_EARLY_EXIT_DEFAULT && by_effort) ? core::EarlyExit::probe
+                                                                                                               : core::EarlyExit::off;
+  const auto set = [](auto& field, auto value) {
+    if (value != 0) field = value;
+  };
+  set(out.confidence, p.confidence);
+  set(out.probe_every, p.probe_every);
+  set(out.probe_agree, p.probe_agree);
+  set(out.probe_tokens, p.probe_tokens);
+  out.probe_max = p.probe_max == 0 && out.early_exit == core::EarlyExit::confidence ? 10 : p.probe_max;
+  if (p.probe_text) out.probe_text = p.probe_text;
+  out.detect_loops = (p.flags & PONDER_REASONING_NO_LOOP_DETECTION) == 0;
   return {};
 }
 

@@ -4,6 +4,7 @@
 #include <csignal>
 #include <cstdio>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -31,6 +32,11 @@ struct Options {
   std::optional<std::int32_t> top_k;
   std::optional<std::int64_t> max_new_tokens;
   std::int64_t think_budget = -1;
+  std::string effort, early_exit;
+  std::optional<std::string> probe_text;
+  int votes = 0;
+  ponder::ReasoningOptions reasoning;
+  bool no_loop_detection = false, reasons = false;  // reasons: an option of the controller was given
   std::vector<std::string> stop;
   std::vector<std::string> logit_bias;
   std::vector<std::string> adapters;  // FOLDER or FOLDER:SCALE
@@ -153,6 +159,29 @@ void set_options(ponder::Session& session, const Options& o, ponder_generate_par
     }
   }
   unwrap(session.set_options(generate));
+  if (!o.reasons) return;
+  ponder::ReasoningOptions reasoning = o.reasoning;
+  if (o.no_loop_detection) reasoning.params.flags |= PONDER_REASONING_NO_LOOP_DETECTION;
+  const std::map<std::string, ponder_effort> efforts = {{"", PONDER_EFFORT_DEFAULT}, {"none", PONDER_EFFORT_NONE},
+      {"low", PONDER_EFFORT_LOW}, {"medium", PONDER_EFFORT_MEDIUM}, {"high", PONDER_EFFORT_HIGH}};
+  reasoning.params.effort = efforts.at(o.effort);
+  const std::map<std::string, ponder_early_exit> exits = {{"", PONDER_EARLY_EXIT_DEFAULT}, {"off", PONDER_EARLY_EXIT_OFF},
+      {"probe", PONDER_EARLY_EXIT_PROBE}, {"confidence", PONDER_EARLY_EXIT_CONFIDENCE}};
+  reasoning.params.early_exit = exits.at(o.early_exit);
+  if (o.probe_text) reasoning.params.probe_text = o.probe_text->c_str();
+  unwrap(session.set_reasoning(reasoning));
+}
+
+const char* think_end_name(ponder_think_end end) {
+  switch (end) {
+    case PONDER_THINK_END_MODEL: return "model";
+    case PONDER_THINK_END_BUDGET: return "budget";
+    case PONDER_THINK_END_GRACE_CUT: return "grace_cut";
+    case PONDER_THINK_END_EARLY_EXIT: return "early_exit";
+    case PONDER_THINK_END_LOOP: return "loop";
+    case PONDER_THINK_END_USER: return "user";
+    default: return "none";
+  }
 }
 
 ordered_json reply_json(const ponder_session_stats& stats, const ponder::Reply& reply, double load_ms) {
@@ -164,7 +193,9 @@ ordered_json reply_json(const ponder_session_stats& stats, const ponder::Reply& 
                   {"thinking_tokens", stats.thinking_tokens},
                   {"answer_tokens", stats.answer_tokens},
                   {"forced_tokens", stats.forced_tokens}};
+  if (stats.probe_tokens > 0) out["usage"]["probe_tokens"] = stats.probe_tokens;
   out["finish_reason"] = finish_name(reply.finish);
+  out["think_end"] = think_end_name(stats.think_end);
   if (reply.error) out["error"] = reply.error->message();
   out["timings"] = {{"load_ms", load_ms}, {"prefill_ms", stats.prefill_ms}, {"decode_ms", stats.decode_ms}};
   return out;
@@ -251,6 +282,35 @@ void chat(const Options& o, ponder::Session& session, double load_ms) {
   print_statistics(session, load_ms);
 }
 
+// The winning reply, and who voted for what.
+void vote(const Options& o, ponder::Session& session, double load_ms) {
+  ponder::Result<std::string> voted = [&] {
+    InterruptScope interrupt(session);
+    return session.vote({.n = o.votes});
+  }();
+  ordered_json votes = ordered_json::parse(unwrap(std::move(voted)));
+  const ordered_json winner = votes["samples"][votes["best"].get<std::size_t>()];
+  ponder::Reply reply;
+  reply.thinking = winner["thinking"].get<std::string>();
+  reply.answer = winner["answer"].get<std::string>();
+  const ponder_session_stats stats = session.stats();
+  const std::vector<std::int32_t> all = unwrap(session.tokens());
+  reply.ids.assign(all.begin() + static_cast<std::ptrdiff_t>(stats.prompt_tokens), all.end());
+  reply.finish = session.finish_reason();
+  if (o.json) {
+    ordered_json out = reply_json(stats, reply, load_ms);
+    out["vote"] = std::move(votes);
+    return print_json(out);
+  }
+  Printer printer;
+  printer.token({-1, ponder::Channel::thinking, false, reply.thinking, 0, {}});
+  printer.token({-1, ponder::Channel::answer, false, reply.answer, 0, {}});
+  printer.close();
+  for (const ordered_json& group : votes["groups"])
+    std::fprintf(stderr, "%s: %d of %zu votes\n", group["answer"].get<std::string>().c_str(), group["n"].get<int>(),
+                 votes["samples"].size());
+}
+
 void run(const Options& o) {
   using Clock = std::chrono::steady_clock;
   const Clock::time_point start = Clock::now();
@@ -269,6 +329,7 @@ void run(const Options& o) {
   set_options(session, o, params, params.seed);
 
   if (!o.prompt && !o.messages && !o.ids) {
+    if (o.votes > 0) throw Failure{"--vote wants a prompt: -p, --messages or --ids"};
     if (o.json) throw Failure{"--json wants a prompt: -p, --messages or --ids"};
     return chat(o, session, load_ms);
   }
@@ -279,6 +340,8 @@ void run(const Options& o) {
     if (o.json) print_json(reply_json(session.stats(), nothing, load_ms));
     return;
   }
+
+  if (o.votes > 0) return vote(o, session, load_ms);
 
   std::vector<ponder::Session> forks;  // one prefill serves all completions
   for (int i = 1; i < o.count; ++i) {
@@ -336,8 +399,40 @@ void add_run(CLI::App& app) {
       ->check(CLI::NonNegativeNumber);
   command->add_option("--think-budget", o->think_budget, "Most thinking tokens, then the answer begins; -1: no limit")
       ->check(CLI::Range(std::int64_t{-1}, INT64_MAX));
+  std::vector<CLI::Option*> reasoning = {
+      command->add_option("--effort", o->effort, "none, low (512 thinking tokens), medium (4096) or high. This and the following "
+                          "ones turn the controller of thinking on: grace, answer reserve, loop detection")
+          ->check(CLI::IsMember({"none", "low", "medium", "high"})),
+      command->add_option("--think-grace", o->reasoning.params.grace,
+                          "Thinking tokens beyond a budget to the end of a line (default 32); -1: none")
+          ->check(CLI::Range(-1, INT32_MAX)),
+      command->add_option("--think-block-budget", o->reasoning.params.block_budget, "Most thinking tokens of each block; -1: no limit")
+          ->check(CLI::Range(std::int64_t{-1}, INT64_MAX)),
+      command->add_option("--think-min", o->reasoning.params.min_tokens, "Fewer thinking tokens: </think> is replaced by --wait-text")
+          ->check(CLI::NonNegativeNumber),
+      command->add_option("--think-waits", o->reasoning.params.max_waits, "Times that </think> is replaced in any case")
+          ->check(CLI::NonNegativeNumber),
+      command->add_option("--wait-text", o->reasoning.wait_text, "What replaces it (default \"Wait\")"),
+      command->add_option("--think-message", o->reasoning.message, "Line that is forced before a block is closed"),
+      command->add_option("--answer-reserve", o->reasoning.params.answer_reserve,
+                          "Tokens of -n or the context that are left for the answer (default a quarter, at most 256); -1: none")
+          ->check(CLI::Range(std::int64_t{-1}, INT64_MAX)),
+      command->add_option("--early-exit", o->early_exit, "probe: thinking ends when the answer, looked at on trial, stays the same; "
+                          "confidence: when it is sure; off. By default on with --effort low and medium")
+          ->check(CLI::IsMember({"off", "probe", "confidence"})),
+      command->add_option("--probe-every", o->reasoning.params.probe_every, "Thinking tokens between two looks (default 64)")
+          ->check(CLI::PositiveNumber),
+      command->add_option("--probe-agree", o->reasoning.params.probe_agree, "Equal answers that end it (default 3)")
+          ->check(CLI::PositiveNumber),
+      command->add_option("--probe-confidence", o->reasoning.params.confidence, "Probability that ends it (default 0.95)")
+          ->check(CLI::Range(0.0, 1.0)),
+      command->add_option("--probe-text", o->probe_text, "What closes the thinking on trial; ends in \\boxed{"),
+      command->add_flag("--no-loop-detection", o->no_loop_detection, "Let a reply repeat itself")};
   command->add_option("--kwarg", o->kwargs, "NAME=VALUE, a further template variable; VALUE is JSON, else text");
   command->add_option("--count", o->count, "Completions of one prompt")->check(CLI::Range(1, 1024));
+  command->add_option("--vote", o->votes, "Up to so many replies, computed together; the answer (in its box) that most of them "
+                                          "give is taken")
+      ->check(CLI::Range(1, 1024));
   command->add_option("--stop", o->stop, "Stop string (may be repeated)")->expected(1)->take_all();
   command->add_flag("--ignore-eos", o->ignore_eos, "Go on behind the end token");
   command->add_flag("--json", o->json, "Print one JSON object and nothing else");
@@ -366,7 +461,8 @@ void add_run(CLI::App& app) {
   command->add_option("--dry-last-n", s.dry_last_n, "Tokens that DRY looks back at; -1: all");
   command->add_option("--logit-bias", o->logit_bias, "ID:BIAS (may be repeated)")->expected(1)->take_all();
   command->add_flag("--context-shift", o->context_shift, "When the context is full, forget its older half and go on");
-  command->callback([o] {
+  command->callback([o, reasoning] {
+    for (const CLI::Option* option : reasoning) o->reasons |= option->count() > 0;
     if (!o->json) return run(*o);
     try {
       run(*o);

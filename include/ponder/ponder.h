@@ -21,9 +21,10 @@
  *            count and returns PONDER_OK.
  *   Threads  different objects may be used by different threads at once. Runtimes, models, tokenizers, templates and
  *            adapters are immutable: any thread, any time. A session is used by one thread at a time, except
- *            ponder_session_cancel; a second call at the same time, also from within a callback, is PONDER_E_STATE.
+ *            ponder_session_cancel and ponder_session_stop_thinking; a second call at the same time, also from within a
+ *            callback, is PONDER_E_STATE.
  *   Calls    back into the host run on the calling thread, return 0 to go on and anything else to stop (the call then
- *   back     returns PONDER_E_CANCELLED), and may call no function on the session but ponder_session_cancel. Only the log,
+ *   back     returns PONDER_E_CANCELLED), and may call no function on the session but those two. Only the log,
  *            thread, executor and allocator functions may run on other threads. None should throw: an exception that
  *            arrives here stops the call, which returns PONDER_E_CALLBACK; those of the log, thread and executor functions
  *            are dropped, and one of the allocator's means that there is no memory.
@@ -690,6 +691,67 @@ static inline ponder_generate_params ponder_generate_params_default(void) {
   return p;
 }
 
+typedef int32_t ponder_effort;
+#define PONDER_EFFORT_DEFAULT 0 /* no limit but the fields' */
+#define PONDER_EFFORT_NONE 1    /* </think> is forced at once */
+#define PONDER_EFFORT_LOW 2     /* turn_budget 512, early exit by probes */
+#define PONDER_EFFORT_MEDIUM 3  /* turn_budget 4096, early exit by probes */
+#define PONDER_EFFORT_HIGH 4    /* no limit */
+
+/*
+ * Thinking that ends when the answer has settled. Every probe_every thinking tokens, at the end of a line, the block is closed on
+ * trial behind the cached tokens: probe_text is read, what follows in its box is decoded greedily, and all of it is taken back.
+ * Probes are neither streamed nor part of the reply, and change it only by ending its thinking.
+ */
+typedef int32_t ponder_early_exit;
+#define PONDER_EARLY_EXIT_DEFAULT 0    /* by effort, else off */
+#define PONDER_EARLY_EXIT_OFF 1
+#define PONDER_EARLY_EXIT_PROBE 2      /* the last probe_agree answers say the same */
+#define PONDER_EARLY_EXIT_CONFIDENCE 3 /* the geometric mean of the answer's probabilities is at least confidence */
+
+/* flags */
+#define PONDER_REASONING_NO_LOOP_DETECTION 1u
+
+/*
+ * The controller of a reply's thinking and answer, for tokenizers with <think> and </think>: what ends a block of thinking,
+ * and what is kept for the answer. What it forces ("forced" in the events) is seen by the cache, penalties and the stream,
+ * counts in max_new_tokens, and never as thinking or answer tokens. With it on
+ *   - sampled thinking tokens never exceed a budget by more than grace + 3: a character is not cut;
+ *   - the answer begins with answer_reserve tokens left, where max_new_tokens and context_length have room for it;
+ *   - an end token within the thinking closes the block instead, and the answer is not blank, unless a stop string or the
+ *     host's sampler makes it so: end tokens wait until it says something;
+ *   - a reply that repeats itself in its thinking goes on to its answer, and in its answer ends with PONDER_FINISH_LOOP.
+ */
+typedef struct ponder_reasoning_params {
+  uint32_t struct_size;
+  uint32_t flags;         /* PONDER_REASONING_... */
+  ponder_effort effort;
+  int32_t grace;          /* behind a budget: at most so many tokens more to the end of a line or sentence, where the block is
+                             closed; 0: 32; -1: none, a hard budget */
+  int64_t turn_budget;    /* thinking tokens of the whole reply, beside think_budget; 0: by effort; -1: no limit */
+  int64_t block_budget;   /* of each block; 0 or -1: no limit */
+  int64_t answer_reserve; /* tokens left when the answer begins; 0: min(256, a quarter of what the reply may have); -1: none */
+  int64_t min_tokens;     /* as long as fewer were thought, </think> is replaced by wait_text; budgets come first; 0: none */
+  int64_t max_waits;      /* ... and this many times in any case; 0: none */
+  const char* wait_text;  /* NULL: "Wait". On a new line; at most 4096 bytes, as message */
+  const char* message;    /* forced on a line of its own before </think>; NULL: none */
+  ponder_early_exit early_exit;
+  float confidence;       /* 0: 0.95 */
+  int32_t probe_every;    /* 0: 64 */
+  int32_t probe_agree;    /* 0: 3 */
+  int32_t probe_tokens;   /* longest answer of a probe; 0: 20 */
+  int32_t probe_max;      /* probes of a reply; 0: 10 with confidence, else no limit */
+  const char* probe_text; /* NULL: "\n</think>\n\n**Final Answer**\n\\boxed{"; added tokens in it become their ids, and it ends
+                             within a box */
+} ponder_reasoning_params;
+
+static inline ponder_reasoning_params ponder_reasoning_params_default(void) {
+  ponder_reasoning_params p;
+  memset(&p, 0, sizeof p);
+  p.struct_size = (uint32_t)sizeof p;
+  return p;
+}
+
 /* The published settings of R1: temperature 0.6, top-p 0.95. */
 static inline ponder_generate_params ponder_generate_params_r1(void) {
   ponder_generate_params p = ponder_generate_params_default();
@@ -730,6 +792,14 @@ PONDER_API ponder_status PONDER_CALL ponder_session_set_params(ponder_session* s
 PONDER_API ponder_status PONDER_CALL ponder_session_get_params(ponder_session* session,
                                                                ponder_generate_params* out_params,
                                                                ponder_error* err) PONDER_NOEXCEPT;
+
+/**
+ * Turns the controller on for this reply and the following ones; params NULL: off, only think_budget of
+ * ponder_generate_params counts. ponder_session_set_params leaves it as it is; forks and saved sessions have it.
+ */
+PONDER_API ponder_status PONDER_CALL ponder_session_set_reasoning(ponder_session* session,
+                                                                  const ponder_reasoning_params* params,
+                                                                  ponder_error* err) PONDER_NOEXCEPT;
 
 /* Prompt tokens computed and in all. */
 typedef int32_t(PONDER_CALL* ponder_prefill_fn)(void* user_data, size_t n_done, size_t n_total);
@@ -790,7 +860,7 @@ typedef struct ponder_token_event {
   uint32_t struct_size;
   int32_t id;              /* the end token is an event too */
   ponder_channel channel;
-  int32_t forced;          /* 1: not sampled (think_budget) */
+  int32_t forced;          /* 1: not sampled (the end of thinking, a wait) */
   const char* text;        /* whole characters, possibly none; no terminator. <think> and </think> have no text. */
   size_t text_len;         /* bytes */
   const ponder_logprob* top_logprobs; /* n_top_logprobs of the params, best first; of this token's position */
@@ -843,6 +913,12 @@ PONDER_API ponder_status PONDER_CALL ponder_session_generate(ponder_session* ses
  * PONDER_E_CANCELLED within one layer's time, and so do all that follow until a prompt, rewind or restore.
  */
 PONDER_API void PONDER_CALL ponder_session_cancel(ponder_session* session) PONDER_NOEXCEPT;
+/**
+ * "Answer now", from any thread, a callback or a signal handler: the thinking of the running reply, or of the one that the
+ * last prompt has prepared, is closed at the next end of a line or sentence, after grace (without the controller 32) tokens
+ * at the latest, and does not open again. The next prompt, rewind or restore forgets it.
+ */
+PONDER_API void PONDER_CALL ponder_session_stop_thinking(ponder_session* session) PONDER_NOEXCEPT;
 /** Why the last reply ended; PONDER_FINISH_NONE for NULL. */
 PONDER_API ponder_finish PONDER_CALL ponder_session_finish_reason(const ponder_session* session) PONDER_NOEXCEPT;
 /** The channel that the next token belongs to; thinking also when the prompt itself opened the block. */
@@ -905,6 +981,15 @@ PONDER_API ponder_status PONDER_CALL ponder_session_top_logprobs(ponder_session*
 PONDER_API ponder_status PONDER_CALL ponder_session_prompt_logprobs(ponder_session* session, float* out_logprobs,
                                                                     size_t count, ponder_error* err) PONDER_NOEXCEPT;
 
+typedef int32_t ponder_think_end; /* why the last block of thinking ended */
+#define PONDER_THINK_END_NONE 0       /* there was none, or it is open */
+#define PONDER_THINK_END_MODEL 1      /* </think>, or the end token in its place */
+#define PONDER_THINK_END_BUDGET 2     /* a budget or the answer's reserve, at the end of a line or sentence */
+#define PONDER_THINK_END_GRACE_CUT 3  /* the same, when the grace was used up */
+#define PONDER_THINK_END_EARLY_EXIT 4
+#define PONDER_THINK_END_LOOP 5
+#define PONDER_THINK_END_USER 6       /* ponder_session_stop_thinking */
+
 typedef struct ponder_session_stats {
   uint32_t struct_size;
   uint32_t flags;           /* 0 */
@@ -919,12 +1004,85 @@ typedef struct ponder_session_stats {
   int64_t scratch_bytes;
   double prefill_ms;        /* of the last prompt */
   double decode_ms;         /* of the reply */
+  ponder_think_end think_end;
+  int32_t n_waits;          /* of the reply: </think> replaced by wait_text */
+  int64_t probe_tokens;     /* of the reply: computed to look at its answer; in none of the others */
 } ponder_session_stats;
 
 /** Set out_stats->struct_size first. */
 PONDER_API ponder_status PONDER_CALL ponder_session_get_stats(const ponder_session* session,
                                                               ponder_session_stats* out_stats,
                                                               ponder_error* err) PONDER_NOEXCEPT;
+
+/* ---- Several replies to one prompt ------------------------------------------------------------------------------- */
+
+typedef int32_t ponder_answer_place; /* where the answer stands in the text behind the thinking */
+#define PONDER_ANSWER_BOXED 0        /* the last \boxed{...} or \fbox{...} */
+#define PONDER_ANSWER_BOXED_OR_NUMBER 1 /* that, or without a box the last number */
+#define PONDER_ANSWER_TAG 2          /* the last <answer>...</answer> */
+
+/* flags */
+#define PONDER_SAMPLES_WEIGHTED 1u /* a vote counts exp(mean log-probability of the reply), not 1 */
+#define PONDER_SAMPLES_ALL 2u      /* all n, also when the leader cannot be overtaken or a score has reached the threshold */
+
+typedef struct ponder_samples_params {
+  uint32_t struct_size;
+  uint32_t flags;
+  int32_t n;          /* replies at most, up to 1024; 0: 8 */
+  int32_t n_parallel; /* computed together; 0: min(n, 16) */
+  ponder_answer_place place;
+  uint32_t reserved;  /* 0 */
+  double threshold;   /* of ponder_session_best_of: from this score on nothing better is looked for; 0: 1 */
+} ponder_samples_params;
+
+static inline ponder_samples_params ponder_samples_params_default(void) {
+  ponder_samples_params p;
+  memset(&p, 0, sizeof p);
+  p.struct_size = (uint32_t)sizeof p;
+  return p;
+}
+
+/**
+ * Self-consistency: up to n replies to the session's prompt, and the answer that most of them give. The replies are forks that
+ * share the computed prompt and are computed together; reply i samples with the session's seed + i. Two answers are one when
+ * they say the same (1/2 and 0.5; the rules are in docs/answers.md). Ends when the leader cannot be overtaken any more.
+ *
+ * session   prompted, its reply not begun. Holds the winning reply afterwards, as if it had been its own: the likeliest of
+ *           those that give the winning answer. After an error it is as it was.
+ * params    may be NULL.
+ * out_json  may be NULL; else an object: best (index in samples), n_started, groups: [{answer, weight, n}], samples: [{index,
+ *           thinking, answer, extracted (null: none, it has no vote), group, mean_logprob, thinking_tokens, answer_tokens,
+ *           finish_reason, think_end}] of those that came to an end, in that order.
+ *
+ * Returns   PONDER_OK, or PONDER_E_STATE (not prompted, or the reply has begun), PONDER_E_CANCELLED, or as
+ *           ponder_session_next of a reply.
+ * Needs n_parallel times the memory that a session's plan says. With exact compute the same seed gives the same result.
+ */
+PONDER_API ponder_status PONDER_CALL ponder_session_vote(ponder_session* session, const ponder_samples_params* params,
+                                                         ponder_buffer** out_json, ponder_error* err) PONDER_NOEXCEPT;
+
+/* Filled by the library, which may append fields. */
+typedef struct ponder_sample {
+  int64_t index;           /* its seed is the session's plus this */
+  ponder_text thinking;
+  ponder_text answer;
+  ponder_text extracted;   /* data NULL: it has none */
+  const int32_t* ids;
+  size_t n_ids;
+  double mean_logprob;     /* of the sampled tokens */
+  ponder_finish finish;
+  ponder_think_end think_end;
+} ponder_sample;           /* valid during the call */
+
+/* Writes the score of a reply, greater is better; NaN: none. */
+typedef int32_t(PONDER_CALL* ponder_verifier_fn)(void* user_data, const ponder_sample* sample, double* out_score);
+/**
+ * As ponder_session_vote, but the reply with the greatest score is taken, the first of equal ones; ends at the first that
+ * reaches the threshold. In the JSON object samples have a score (null: none), and there are no groups.
+ */
+PONDER_API ponder_status PONDER_CALL ponder_session_best_of(ponder_session* session, const ponder_samples_params* params,
+                                                            ponder_verifier_fn verifier, void* user_data,
+                                                            ponder_buffer** out_json, ponder_error* err) PONDER_NOEXCEPT;
 
 /* ---- LoRA adapters ----------------------------------------------------------------------------------------------- */
 

@@ -334,6 +334,42 @@ struct GenerateOptions {
   SamplerFunction sampler = {};
 };
 
+// ponder_reasoning_params with C++ strings; `params` carries every plain field.
+struct ReasoningOptions {
+  ponder_reasoning_params params = ponder_reasoning_params_default();
+  std::optional<std::string> wait_text = {};  // nullopt: "Wait"
+  std::string message = {};
+};
+
+// Several replies to one prompt; see ponder_session_vote and ponder_session_best_of.
+struct SamplesOptions {
+  int n = 8;           // replies at most
+  int n_parallel = 0;  // computed together; 0: min(n, 16)
+  ponder_answer_place place = PONDER_ANSWER_BOXED;
+  bool weighted = false;  // a vote counts exp(mean log-probability of the reply)
+  bool all = false;       // also when the outcome is known before
+  double threshold = 1;   // of best_of: good enough
+
+  ponder_samples_params to_params() const {
+    ponder_samples_params p = ponder_samples_params_default();
+    p.flags = (weighted ? PONDER_SAMPLES_WEIGHTED : 0) | (all ? PONDER_SAMPLES_ALL : 0);
+    p.n = n;
+    p.n_parallel = n_parallel;
+    p.place = place;
+    p.threshold = threshold;
+    return p;
+  }
+};
+
+struct Sample {
+  std::int64_t index;
+  std::string_view thinking, answer;
+  std::optional<std::string_view> extracted;  // the answer in the box, or where else it was looked for
+  std::span<const std::int32_t> ids;
+  double mean_logprob;
+  ponder_finish finish;
+};
+
 struct EmbedOptions {
   ponder_pooling pooling = PONDER_POOLING_DEFAULT;
   bool normalize = false;      // to length 1
@@ -442,6 +478,15 @@ class Session {
     return done;
   }
 
+  // The controller of thinking and answer, from the next token on; nullopt turns it off.
+  Result<Done> set_reasoning(const std::optional<ReasoningOptions>& options) {
+    if (!options) return run([&](ponder_error* err) { return ponder_session_set_reasoning(get(), nullptr, err); });
+    ponder_reasoning_params p = options->params;
+    if (options->wait_text) p.wait_text = options->wait_text->c_str();
+    if (!options->message.empty()) p.message = options->message.c_str();
+    return run([&](ponder_error* err) { return ponder_session_set_reasoning(get(), &p, err); });
+  }
+
   // All adapters at once; none: the model itself. What other adapters computed is computed anew.
   Result<Done> set_adapters(std::span<const AdapterUse> adapters) {
     std::vector<ponder_adapter_use> uses;
@@ -516,6 +561,44 @@ class Session {
   }
 
   void cancel() { ponder_session_cancel(get()); }
+  // The most frequent of several answers: a JSON object, see ponder_session_vote. The session holds the winning reply.
+  Result<std::string> vote(const SamplesOptions& options = {}) {
+    const ponder_samples_params p = options.to_params();
+    ponder_buffer* json = nullptr;
+    detail::Call call;
+    call.status = ponder_session_vote(get(), &p, &json, &call.err);
+    rethrow();
+    if (call.failed()) return call.error();
+    return detail::take(json);
+  }
+  // The reply with the greatest score; see ponder_session_best_of. NaN: no score.
+  Result<std::string> best_of(const std::function<double(const Sample&)>& verifier, const SamplesOptions& options = {}) {
+    const ponder_samples_params p = options.to_params();
+    struct Context {
+      const std::function<double(const Sample&)>& verifier;
+      detail::Kept kept = {};
+    } context{verifier};
+    const ponder_verifier_fn call_verifier = [](void* user, const ponder_sample* s, double* out_score) -> std::int32_t {
+      auto& c = *static_cast<Context*>(user);
+      const auto text = [](const ponder_text& t) { return std::string_view(t.data ? t.data : "", t.size); };
+      Sample sample{s->index, text(s->thinking), text(s->answer), std::nullopt, {s->ids, s->n_ids}, s->mean_logprob, s->finish};
+      if (s->extracted.data) sample.extracted = text(s->extracted);
+      return c.kept.run([&] {
+        *out_score = c.verifier(sample);
+        return true;
+      });
+    };
+    ponder_buffer* json = nullptr;
+    detail::Call call;
+    call.status = ponder_session_best_of(get(), &p, call_verifier, &context, &json, &call.err);
+    context.kept.rethrow();
+    rethrow();
+    if (call.failed()) return call.error();
+    return detail::take(json);
+  }
+
+  // "Answer now", from any thread.
+  void stop_thinking() { ponder_session_stop_thinking(get()); }
   ponder_finish finish_reason() const { return ponder_session_finish_reason(get()); }
   // The fork gets a copy of a sampler function.
   Result<Session> fork() const {

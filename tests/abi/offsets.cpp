@@ -216,7 +216,47 @@ FIELD(ponder_token_event, n_top_logprobs, 40);
 FIELD(ponder_token_event, logprob, 48);
 FIELD(ponder_token_event, flags, 52);
 
-SIZE(ponder_session_stats, 96);
+SIZE(ponder_reasoning_params, 104);
+FIELD(ponder_reasoning_params, struct_size, 0);
+FIELD(ponder_reasoning_params, flags, 4);
+FIELD(ponder_reasoning_params, effort, 8);
+FIELD(ponder_reasoning_params, grace, 12);
+FIELD(ponder_reasoning_params, turn_budget, 16);
+FIELD(ponder_reasoning_params, block_budget, 24);
+FIELD(ponder_reasoning_params, answer_reserve, 32);
+FIELD(ponder_reasoning_params, min_tokens, 40);
+FIELD(ponder_reasoning_params, max_waits, 48);
+FIELD(ponder_reasoning_params, wait_text, 56);
+FIELD(ponder_reasoning_params, message, 64);
+FIELD(ponder_reasoning_params, early_exit, 72);
+FIELD(ponder_reasoning_params, confidence, 76);
+FIELD(ponder_reasoning_params, probe_every, 80);
+FIELD(ponder_reasoning_params, probe_agree, 84);
+FIELD(ponder_reasoning_params, probe_tokens, 88);
+FIELD(ponder_reasoning_params, probe_max, 92);
+FIELD(ponder_reasoning_params, probe_text, 96);
+
+SIZE(ponder_samples_params, 32);
+FIELD(ponder_samples_params, struct_size, 0);
+FIELD(ponder_samples_params, flags, 4);
+FIELD(ponder_samples_params, n, 8);
+FIELD(ponder_samples_params, n_parallel, 12);
+FIELD(ponder_samples_params, place, 16);
+FIELD(ponder_samples_params, reserved, 20);
+FIELD(ponder_samples_params, threshold, 24);
+
+SIZE(ponder_sample, 88);
+FIELD(ponder_sample, index, 0);
+FIELD(ponder_sample, thinking, 8);
+FIELD(ponder_sample, answer, 24);
+FIELD(ponder_sample, extracted, 40);
+FIELD(ponder_sample, ids, 56);
+FIELD(ponder_sample, n_ids, 64);
+FIELD(ponder_sample, mean_logprob, 72);
+FIELD(ponder_sample, finish, 80);
+FIELD(ponder_sample, think_end, 84);
+
+SIZE(ponder_session_stats, 112);
 FIELD(ponder_session_stats, struct_size, 0);
 FIELD(ponder_session_stats, flags, 4);
 FIELD(ponder_session_stats, context_length, 8);
@@ -230,5 +270,8 @@ FIELD(ponder_session_stats, kv_bytes, 64);
 FIELD(ponder_session_stats, scratch_bytes, 72);
 FIELD(ponder_session_stats, prefill_ms, 80);
 FIELD(ponder_session_stats, decode_ms, 88);
+FIELD(ponder_session_stats, think_end, 96);
+FIELD(ponder_session_stats, n_waits, 100);
+FIELD(ponder_session_stats, probe_tokens, 104);
 
 #endif

@@ -82,6 +82,7 @@ TEST_CASE("freeing NULL and asking NULL is fine") {
   ponder_session_free(nullptr);
   ponder_buffer_free(nullptr);
   ponder_session_cancel(nullptr);
+  ponder_session_stop_thinking(nullptr);
   CHECK(ponder_buffer_data(nullptr) == nullptr);
   CHECK(ponder_buffer_size(nullptr) == 0);
   CHECK(ponder_runtime_isa(nullptr) == std::string());

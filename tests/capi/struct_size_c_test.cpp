@@ -115,6 +115,13 @@ TEST_CASE("callers with older and newer structs are served, and no byte behind t
   input<ponder_generate_params>("ponder_generate_params", [&](Caller& c, ponder_error& err) {
     return ponder_session_set_params(session, c.as<ponder_generate_params>(), &err);
   });
+  input<ponder_reasoning_params>("ponder_reasoning_params", [&](Caller& c, ponder_error& err) {
+    return ponder_session_set_reasoning(session, c.as<ponder_reasoning_params>(), &err);
+  });
+  input<ponder_samples_params>("ponder_samples_params", [&](Caller& c, ponder_error& err) {  // not prompted: refused after its params
+    const ponder_status status = ponder_session_vote(session, c.as<ponder_samples_params>(), nullptr, &err);
+    return status == PONDER_E_STATE ? PONDER_OK : status;
+  });
   input<ponder_batch_params>("ponder_batch_params", [&](Caller& c, ponder_error& err) {
     ponder_batch* out = nullptr;
     const ponder_status status =

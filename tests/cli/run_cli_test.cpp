@@ -186,3 +186,37 @@ TEST_CASE("run --prompt-cache: the second run reuses the prompt; --adapter: a fo
   CHECK(outcome.err.find("none") != std::string::npos);
   CHECK(outcome.err.find(":0.5") == std::string::npos);
 }
+
+TEST_CASE("run: an effort, a budget with grace and a message") {
+  json reply = run_program({"run", "-p", "What is 347+85?", "--json", "--effort", "none"}).json();
+  CHECK(reply["usage"]["thinking_tokens"] == 0);
+  CHECK(reply["think_end"] == "budget");
+  reply = run_program({"run", "-p", "What is 347+85?", "--json", "--think-budget", "8", "--think-grace", "8", "--think-message",
+                       "Time is up."}).json();
+  CHECK(reply["thinking"] == "7+5=12\n4+8+1=13\nTime is up.\n");
+  CHECK(reply["think_end"] == "budget");
+  reply = run_program({"run", "-p", "What is 347+85?", "--json", "--think-waits", "1", "--wait-text", "Hmm", "-n", "100"}).json();
+  CHECK(reply["thinking"].get<std::string>().find("Hmm") != std::string::npos);
+  CHECK(run_program({"run", "-p", "x", "--effort", "much"}).exit_code != 0);
+  CHECK(run_program({"run", "-p", "x", "--think-min", "-1"}).exit_code != 0);
+}
+
+TEST_CASE("run: early exit saves thinking and counts what it computed") {
+  const json plain = run_program({"run", "-p", "What is 347+85?", "--json"}).json();
+  const json reply = run_program({"run", "-p", "What is 347+85?", "--json", "--early-exit", "probe", "--probe-every", "1", "--probe-agree", "1",
+                                  "--probe-text", "</think>\n\n\\boxed{"}).json();
+  CHECK(reply["think_end"] == "early_exit");
+  CHECK(reply["usage"]["probe_tokens"].get<int>() > 0);
+  CHECK(reply["usage"]["thinking_tokens"] < plain["usage"]["thinking_tokens"]);
+}
+
+TEST_CASE("run --vote: the winner, and who voted for what") {
+  const json reply = run_program({"run", "-p", "What is 347+85?", "--json", "--vote", "5"}).json();
+  CHECK(reply["answer"] == "\\boxed{432}");
+  CHECK(reply["vote"]["samples"].size() == 3);
+  CHECK(reply["vote"]["groups"][0]["answer"] == "432");
+  const Outcome outcome = run_program({"run", "-p", "What is 347+85?", "--vote", "3"});
+  CHECK(outcome.out.find("\\boxed{432}") != std::string::npos);
+  CHECK(outcome.err.find("432: 2 of 2 votes") != std::string::npos);
+  CHECK(run_program({"run", "--vote", "3"}).exit_code == 1);
+}

@@ -31,6 +31,9 @@ static int32_t on_prefill(void* user_data, size_t n_done, size_t n_total) {
 static int32_t on_token(void* user_data, const ponder_token_event* event) {
   return ponderGoToken((uintptr_t)user_data, (ponder_token_event*)event);
 }
+static int32_t on_verify(void* user_data, const ponder_sample* sample, double* out_score) {
+  return ponderGoVerify((uintptr_t)user_data, (ponder_sample*)sample, out_score);
+}
 static int32_t on_tensor(void* user_data, const char* name, ponder_dtype dtype, const void* data, const int64_t* shape,
                          int32_t n_dims) {
   return ponderGoTensor((uintptr_t)user_data, (char*)name, dtype, (void*)data, (int64_t*)shape, n_dims);
@@ -123,6 +126,11 @@ ponder_status bridge_append_ids(ponder_session* session, const int32_t* ids, siz
 
 ponder_status bridge_generate(ponder_session* session, uintptr_t handle, ponder_error* err) {
   return ponder_session_generate(session, on_token, (void*)handle, err);
+}
+
+ponder_status bridge_best_of(ponder_session* session, const ponder_samples_params* params, uintptr_t handle,
+                             ponder_buffer** out_json, ponder_error* err) {
+  return ponder_session_best_of(session, params, on_verify, (void*)handle, out_json, err);
 }
 
 ponder_status bridge_evaluate(ponder_session* session, const int32_t* ids, size_t n_ids, const int32_t* mtp_next_ids,

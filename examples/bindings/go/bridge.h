@@ -29,6 +29,8 @@ ponder_status bridge_prompt_ids(ponder_session* session, const int32_t* ids, siz
 ponder_status bridge_append_ids(ponder_session* session, const int32_t* ids, size_t n_ids, uintptr_t handle,
                                 ponder_error* err);
 ponder_status bridge_generate(ponder_session* session, uintptr_t handle, ponder_error* err);
+ponder_status bridge_best_of(ponder_session* session, const ponder_samples_params* params, uintptr_t handle,
+                             ponder_buffer** out_json, ponder_error* err);
 ponder_status bridge_evaluate(ponder_session* session, const int32_t* ids, size_t n_ids, const int32_t* mtp_next_ids,
                               uint32_t flags, uintptr_t handle, ponder_error* err);
 

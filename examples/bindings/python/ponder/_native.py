@@ -83,6 +83,28 @@ PONDER_FINISH_LENGTH = 2
 PONDER_FINISH_LOOP = 3
 PONDER_FINISH_CANCELLED = 4
 PONDER_FINISH_ERROR = 5
+PONDER_EFFORT_DEFAULT = 0
+PONDER_EFFORT_NONE = 1
+PONDER_EFFORT_LOW = 2
+PONDER_EFFORT_MEDIUM = 3
+PONDER_EFFORT_HIGH = 4
+PONDER_EARLY_EXIT_DEFAULT = 0
+PONDER_EARLY_EXIT_OFF = 1
+PONDER_EARLY_EXIT_PROBE = 2
+PONDER_EARLY_EXIT_CONFIDENCE = 3
+PONDER_REASONING_NO_LOOP_DETECTION = 1
+PONDER_THINK_END_NONE = 0
+PONDER_THINK_END_MODEL = 1
+PONDER_THINK_END_BUDGET = 2
+PONDER_THINK_END_GRACE_CUT = 3
+PONDER_THINK_END_EARLY_EXIT = 4
+PONDER_THINK_END_LOOP = 5
+PONDER_THINK_END_USER = 6
+PONDER_ANSWER_BOXED = 0
+PONDER_ANSWER_BOXED_OR_NUMBER = 1
+PONDER_ANSWER_TAG = 2
+PONDER_SAMPLES_WEIGHTED = 1
+PONDER_SAMPLES_ALL = 2
 PONDER_EVALUATE_LAST = 1
 PONDER_EVALUATE_HIDDEN = 2
 PONDER_EVALUATE_MOE = 4
@@ -393,10 +415,63 @@ class ponder_session_stats(Sized):
         ("scratch_bytes", c_int64),
         ("prefill_ms", c_double),
         ("decode_ms", c_double),
+        ("think_end", c_int32),
+        ("n_waits", c_int32),
+        ("probe_tokens", c_int64),
+    ]
+
+
+class ponder_reasoning_params(Sized):
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("flags", c_uint32),
+        ("effort", c_int32),
+        ("grace", c_int32),
+        ("turn_budget", c_int64),
+        ("block_budget", c_int64),
+        ("answer_reserve", c_int64),
+        ("min_tokens", c_int64),
+        ("max_waits", c_int64),
+        ("wait_text", c_char_p),
+        ("message", c_char_p),
+        ("early_exit", c_int32),
+        ("confidence", c_float),
+        ("probe_every", c_int32),
+        ("probe_agree", c_int32),
+        ("probe_tokens", c_int32),
+        ("probe_max", c_int32),
+        ("probe_text", c_char_p),
+    ]
+
+
+class ponder_samples_params(Sized):
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("flags", c_uint32),
+        ("n", c_int32),
+        ("n_parallel", c_int32),
+        ("place", c_int32),
+        ("reserved", c_uint32),
+        ("threshold", c_double),
+    ]
+
+
+class ponder_sample(Structure):
+    _fields_ = [
+        ("index", c_int64),
+        ("thinking", ponder_text),
+        ("answer", ponder_text),
+        ("extracted", ponder_text),
+        ("ids", POINTER(c_int32)),
+        ("n_ids", c_size_t),
+        ("mean_logprob", c_double),
+        ("finish", c_int32),
+        ("think_end", c_int32),
     ]
 
 
 ponder_token_fn = CFUNCTYPE(c_int32, c_void_p, POINTER(ponder_token_event))
+ponder_verifier_fn = CFUNCTYPE(c_int32, c_void_p, POINTER(ponder_sample), POINTER(c_double))
 
 # ---- Functions: name -> (result, arguments). Handles are c_void_p, bytes with a length c_char_p.
 _err = POINTER(ponder_error)
@@ -522,6 +597,13 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "ponder_adapter_free": (None, [c_void_p]),
     "ponder_adapter_get_info": (c_int32, [c_void_p, POINTER(ponder_adapter_info), _err]),
     "ponder_session_set_adapters": (c_int32, [c_void_p, POINTER(ponder_adapter_use), c_size_t, _err]),
+    "ponder_session_set_reasoning": (c_int32, [c_void_p, POINTER(ponder_reasoning_params), _err]),
+    "ponder_session_stop_thinking": (None, [c_void_p]),
+    "ponder_session_vote": (c_int32, [c_void_p, POINTER(ponder_samples_params), _out, _err]),
+    "ponder_session_best_of": (
+        c_int32,
+        [c_void_p, POINTER(ponder_samples_params), ponder_verifier_fn, c_void_p, _out, _err],
+    ),
     "ponder_batch_create": (c_int32, [c_void_p, c_void_p, POINTER(ponder_batch_params), _out, _err]),
     "ponder_batch_free": (None, [c_void_p]),
     "ponder_batch_add": (c_int32, [c_void_p, c_void_p, c_int32, _err]),

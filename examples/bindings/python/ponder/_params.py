@@ -309,6 +309,9 @@ class SessionStats:
     scratch_bytes: int
     prefill_ms: float
     decode_ms: float
+    think_end: int = 0
+    n_waits: int = 0
+    probe_tokens: int = 0
 
 
 def info_of(cls: Any, raw: Any) -> Any:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
+import json
 import threading
-from ctypes import byref, c_int32, c_size_t, c_void_p, cast, sizeof
+from ctypes import byref, c_int32, c_size_t, c_void_p, cast, sizeof, string_at
 from typing import TYPE_CHECKING, Any, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 
 from . import _native as c
@@ -45,6 +46,19 @@ class Pending(enum.Enum):
 
 PENDING = Pending.PENDING
 _no_progress: Any = cast(c_void_p(), c.ponder_prefill_fn)
+_reasoning_choices: dict[str, dict[str, int]] = {
+    "effort": {
+        "none": c.PONDER_EFFORT_NONE,
+        "low": c.PONDER_EFFORT_LOW,
+        "medium": c.PONDER_EFFORT_MEDIUM,
+        "high": c.PONDER_EFFORT_HIGH,
+    },
+    "early_exit": {
+        "off": c.PONDER_EARLY_EXIT_OFF,
+        "probe": c.PONDER_EARLY_EXIT_PROBE,
+        "confidence": c.PONDER_EARLY_EXIT_CONFIDENCE,
+    },
+}
 _poolings = {None: 0, "mean": c.PONDER_POOLING_MEAN, "last": c.PONDER_POOLING_LAST}
 _dtypes = {c.PONDER_DTYPE_F32: "f", c.PONDER_DTYPE_I32: "i"}
 
@@ -53,7 +67,7 @@ class Session(Handle):
     """
     One conversation with a model. Iterate over it for the events of the reply, also with `async for`.
 
-    Used by one thread at a time, except cancel(). Ctrl-C on the main thread cancels what is computing, raises
+    Used by one thread at a time, except cancel() and stop_thinking(). Ctrl-C on the main thread cancels what is computing, raises
     KeyboardInterrupt, and the session goes on from where it was: with the next token, or a new prompt.
     """
 
@@ -147,6 +161,80 @@ class Session(Handle):
             params = params_of(raw)
         params.sampler = self._sampling.sampler if self._sampling else None
         return params
+
+    def set_reasoning(self, **fields: Any) -> None:
+        """
+        The controller of thinking and answer for what follows: the fields of ponder_reasoning_params, whose flag is
+        loop_detection=False, and texts as str. effort: "none", "low", "medium" or "high"; early_exit: "off", "probe" or
+        "confidence".
+        """
+        raw = c.ponder_reasoning_params(struct_size=sizeof(c.ponder_reasoning_params))
+        if not fields.pop("loop_detection", True):
+            raw.flags = c.PONDER_REASONING_NO_LOOP_DETECTION
+        names = {name for name, *_ in c.ponder_reasoning_params._fields_} - {"struct_size", "flags"}
+        for name, value in fields.items():
+            if name not in names:
+                raise TypeError(f"set_reasoning has no field {name}")
+            if name in _reasoning_choices and isinstance(value, str):
+                if value not in _reasoning_choices[name]:
+                    raise ValueError(f"{name} {value!r}: want one of {', '.join(_reasoning_choices[name])}")
+                value = _reasoning_choices[name][value]
+            setattr(raw, name, value.encode() if isinstance(value, str) else value)
+        self._call(c.lib.ponder_session_set_reasoning, byref(raw))
+
+    def reset_reasoning(self) -> None:
+        """The controller is off again: only think_budget counts."""
+        self._call(c.lib.ponder_session_set_reasoning, None)
+
+    def stop_thinking(self) -> None:
+        """From any thread: the thinking of this reply is closed at the next end of a line, and the answer begins."""
+        with self._cancel_lock:
+            c.lib.ponder_session_stop_thinking(self._handle)
+
+    def vote(self, n: int = 8, *, n_parallel: int = 0, weighted: bool = False, all: bool = False) -> dict[str, Any]:
+        """Several replies to the prompt; the session holds the one whose answer most of them give. See ponder_session_vote."""
+        raw = self._samples_params(n, n_parallel, weighted, all, 0.0)
+        return self._samples(lambda host, out: self._compute(host, c.lib.ponder_session_vote, byref(raw), out, go_on=True))
+
+    def best_of(
+        self, verifier: Callable[[dict[str, Any]], float], n: int = 8, *, n_parallel: int = 0, all: bool = False, threshold: float = 1.0
+    ) -> dict[str, Any]:
+        """Several replies to the prompt; the session holds the one that verifier gives the greatest score."""
+        raw = self._samples_params(n, n_parallel, False, all, threshold)
+
+        def run(host: Host, out: Any) -> None:
+            def score(_: int, sample: Any, out_score: Any) -> int:
+                one = sample.contents
+                seen = {
+                    "index": one.index,
+                    "thinking": _text(one.thinking),
+                    "answer": _text(one.answer),
+                    "extracted": _text(one.extracted) if one.extracted.data else None,
+                    "mean_logprob": one.mean_logprob,
+                }
+                return 1 if host.run(lambda: out_score.__setitem__(0, float(verifier(seen)))) is False else 0
+
+            self._compute(host, c.lib.ponder_session_best_of, byref(raw), c.ponder_verifier_fn(score), None, out, go_on=True)
+
+        return self._samples(run)
+
+    @staticmethod
+    def _samples_params(n: int, n_parallel: int, weighted: bool, all: bool, threshold: float) -> Any:
+        raw = c.ponder_samples_params(struct_size=sizeof(c.ponder_samples_params))
+        raw.flags = (c.PONDER_SAMPLES_WEIGHTED if weighted else 0) | (c.PONDER_SAMPLES_ALL if all else 0)
+        raw.n, raw.n_parallel, raw.threshold = n, n_parallel, threshold
+        return raw
+
+    def _samples(self, run: Callable[[Host, Any], Any]) -> dict[str, Any]:
+        out = c_void_p()
+        with self._in_use() as host:
+            run(host, byref(out))
+        try:
+            text = string_at(c.lib.ponder_buffer_data(out), c.lib.ponder_buffer_size(out))
+        finally:
+            c.lib.ponder_buffer_free(out)
+        result: dict[str, Any] = json.loads(text)
+        return result
 
     def set_adapters(self, *adapters: Adapter | tuple[Adapter, float]) -> None:
         """
@@ -492,6 +580,12 @@ class Session(Handle):
                 go_on=True,
             )
         return tensors
+
+
+def _text(raw: Any) -> str:
+    """A ponder_text; its pointer as a number, since c_char_p would end at the first NUL."""
+    pointer = c_void_p.from_buffer(raw).value
+    return string_at(pointer, raw.size).decode() if pointer and raw.size else ""
 
 
 def next_batch(sessions: Sequence[Session]) -> list[Event | Error | None]:

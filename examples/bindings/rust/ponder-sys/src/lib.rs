@@ -18,6 +18,10 @@ pub type ponder_compute = i32;
 pub type ponder_kv_type = i32;
 pub type ponder_channel = i32;
 pub type ponder_finish = i32;
+pub type ponder_effort = i32;
+pub type ponder_early_exit = i32;
+pub type ponder_think_end = i32;
+pub type ponder_answer_place = i32;
 pub type ponder_pooling = i32;
 pub type ponder_dtype = i32;
 
@@ -74,6 +78,28 @@ pub const PONDER_FINISH_LENGTH: ponder_finish = 2;
 pub const PONDER_FINISH_LOOP: ponder_finish = 3;
 pub const PONDER_FINISH_CANCELLED: ponder_finish = 4;
 pub const PONDER_FINISH_ERROR: ponder_finish = 5;
+pub const PONDER_EFFORT_DEFAULT: ponder_effort = 0;
+pub const PONDER_EFFORT_NONE: ponder_effort = 1;
+pub const PONDER_EFFORT_LOW: ponder_effort = 2;
+pub const PONDER_EFFORT_MEDIUM: ponder_effort = 3;
+pub const PONDER_EFFORT_HIGH: ponder_effort = 4;
+pub const PONDER_EARLY_EXIT_DEFAULT: ponder_early_exit = 0;
+pub const PONDER_EARLY_EXIT_OFF: ponder_early_exit = 1;
+pub const PONDER_EARLY_EXIT_PROBE: ponder_early_exit = 2;
+pub const PONDER_EARLY_EXIT_CONFIDENCE: ponder_early_exit = 3;
+pub const PONDER_REASONING_NO_LOOP_DETECTION: u32 = 1;
+pub const PONDER_THINK_END_NONE: ponder_think_end = 0;
+pub const PONDER_THINK_END_MODEL: ponder_think_end = 1;
+pub const PONDER_THINK_END_BUDGET: ponder_think_end = 2;
+pub const PONDER_THINK_END_GRACE_CUT: ponder_think_end = 3;
+pub const PONDER_THINK_END_EARLY_EXIT: ponder_think_end = 4;
+pub const PONDER_THINK_END_LOOP: ponder_think_end = 5;
+pub const PONDER_THINK_END_USER: ponder_think_end = 6;
+pub const PONDER_ANSWER_BOXED: ponder_answer_place = 0;
+pub const PONDER_ANSWER_BOXED_OR_NUMBER: ponder_answer_place = 1;
+pub const PONDER_ANSWER_TAG: ponder_answer_place = 2;
+pub const PONDER_SAMPLES_WEIGHTED: u32 = 1;
+pub const PONDER_SAMPLES_ALL: u32 = 2;
 pub const PONDER_POOLING_DEFAULT: ponder_pooling = 0;
 pub const PONDER_POOLING_MEAN: ponder_pooling = 1;
 pub const PONDER_POOLING_LAST: ponder_pooling = 2;
@@ -127,6 +153,7 @@ pub type ponder_imatrix_fn = unsafe extern "C" fn(user_data: *mut c_void, done_c
 pub type ponder_sampler_fn = unsafe extern "C" fn(user_data: *mut c_void, logits: *mut f32, vocab_size: usize, out_id: *mut i32) -> i32;
 pub type ponder_prefill_fn = unsafe extern "C" fn(user_data: *mut c_void, n_done: usize, n_total: usize) -> i32;
 pub type ponder_token_fn = unsafe extern "C" fn(user_data: *mut c_void, event: *const ponder_token_event) -> i32;
+pub type ponder_verifier_fn = unsafe extern "C" fn(user_data: *mut c_void, sample: *const ponder_sample, out_score: *mut f64) -> i32;
 pub type ponder_tensor_fn = unsafe extern "C" fn(user_data: *mut c_void, name: *const c_char, dtype: ponder_dtype, data: *const c_void, shape: *const i64, n_dims: i32) -> i32;
 
 #[repr(C)]
@@ -378,6 +405,58 @@ pub struct ponder_session_stats {
     pub scratch_bytes: i64,
     pub prefill_ms: f64,
     pub decode_ms: f64,
+    pub think_end: ponder_think_end,
+    pub n_waits: i32,
+    pub probe_tokens: i64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ponder_reasoning_params {
+    pub struct_size: u32,
+    pub flags: u32,
+    pub effort: ponder_effort,
+    pub grace: i32,
+    pub turn_budget: i64,
+    pub block_budget: i64,
+    pub answer_reserve: i64,
+    pub min_tokens: i64,
+    pub max_waits: i64,
+    pub wait_text: *const c_char,
+    pub message: *const c_char,
+    pub early_exit: ponder_early_exit,
+    pub confidence: f32,
+    pub probe_every: i32,
+    pub probe_agree: i32,
+    pub probe_tokens: i32,
+    pub probe_max: i32,
+    pub probe_text: *const c_char,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ponder_samples_params {
+    pub struct_size: u32,
+    pub flags: u32,
+    pub n: i32,
+    pub n_parallel: i32,
+    pub place: ponder_answer_place,
+    pub reserved: u32,
+    pub threshold: f64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ponder_sample {
+    pub index: i64,
+    pub thinking: ponder_text,
+    pub answer: ponder_text,
+    pub extracted: ponder_text,
+    pub ids: *const i32,
+    pub n_ids: usize,
+    pub mean_logprob: f64,
+    pub finish: ponder_finish,
+    pub think_end: ponder_think_end,
 }
 
 #[repr(C)]
@@ -434,7 +513,7 @@ sized! {
     ponder_file_system
     ponder_runtime_params ponder_memory_info ponder_session_params ponder_model_params ponder_model_info
     ponder_memory_plan ponder_quantize_params ponder_imatrix_params ponder_tokenizer_info ponder_generate_params
-    ponder_token_event ponder_session_stats ponder_batch_params ponder_batch_event
+    ponder_token_event ponder_session_stats ponder_reasoning_params ponder_samples_params ponder_batch_params ponder_batch_event
     ponder_adapter_info
 }
 
@@ -749,6 +828,26 @@ extern "C" {
         err: *mut ponder_error,
     ) -> ponder_status;
     pub fn ponder_session_cancel(session: *mut ponder_session);
+    pub fn ponder_session_stop_thinking(session: *mut ponder_session);
+    pub fn ponder_session_set_reasoning(
+        session: *mut ponder_session,
+        params: *const ponder_reasoning_params,
+        err: *mut ponder_error,
+    ) -> ponder_status;
+    pub fn ponder_session_vote(
+        session: *mut ponder_session,
+        params: *const ponder_samples_params,
+        out_json: *mut *mut ponder_buffer,
+        err: *mut ponder_error,
+    ) -> ponder_status;
+    pub fn ponder_session_best_of(
+        session: *mut ponder_session,
+        params: *const ponder_samples_params,
+        verifier: Option<ponder_verifier_fn>,
+        user_data: *mut c_void,
+        out_json: *mut *mut ponder_buffer,
+        err: *mut ponder_error,
+    ) -> ponder_status;
     pub fn ponder_session_finish_reason(session: *const ponder_session) -> ponder_finish;
     pub fn ponder_session_next_channel(session: *const ponder_session) -> ponder_channel;
     pub fn ponder_session_fork(

@@ -74,6 +74,21 @@ ponder_status PONDER_CALL ponder_session_set_reasoning(ponder_session* session, 
   });
 }
 
+ponder_status PONDER_CALL ponder_session_set_grammar(ponder_session* session, ponder_grammar kind, const char* text,
+                                                     size_t text_len, ponder_error* err) noexcept {
+  return capi::on_session(session, err, [&](Session& s) -> Status {
+    if (kind == PONDER_GRAMMAR_NONE) {
+      s.set_grammar(std::nullopt);
+      return {};
+    }
+    if (kind < PONDER_GRAMMAR_GBNF || kind > PONDER_GRAMMAR_JSON_SCHEMA)
+      return core::fail(Code::invalid_argument, "kind: {}, want a PONDER_GRAMMAR_ value", kind);
+    PONDER_TRY(capi::need_array("text", text, text_len));
+    const core::GrammarKind kinds[] = {core::GrammarKind::gbnf, core::GrammarKind::regex, core::GrammarKind::json_schema};
+    return s.set_grammar(kinds[kind - PONDER_GRAMMAR_GBNF], {text ? text : "", text_len});
+  });
+}
+
 ponder_status PONDER_CALL ponder_session_get_params(ponder_session* session, ponder_generate_params* out_params,
                                                     ponder_error* err) noexcept {
   return capi::on_session(session, err, [&](Session& s) -> Status {

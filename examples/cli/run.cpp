@@ -40,6 +40,7 @@ struct Options {
   std::vector<std::string> stop;
   std::vector<std::string> logit_bias;
   std::vector<std::string> adapters;  // FOLDER or FOLDER:SCALE
+  std::optional<std::string> grammar, regex, json_schema;
   std::string prompt_cache;
   std::int64_t prompt_cache_mib = 0;
   int prompt_cache_min_tokens = 0;
@@ -182,6 +183,15 @@ const char* think_end_name(ponder_think_end end) {
     case PONDER_THINK_END_USER: return "user";
     default: return "none";
   }
+}
+
+void set_grammar(ponder::Session& session, const Options& o) {
+  if (o.grammar) unwrap(session.set_grammar(PONDER_GRAMMAR_GBNF, read_text_file(*o.grammar)));
+  if (o.regex) unwrap(session.set_grammar(PONDER_GRAMMAR_REGEX, *o.regex));
+  if (!o.json_schema) return;
+  // A schema begins like this; a file name hardly ever does.
+  const bool is_text = o.json_schema->find('{') != std::string::npos || *o.json_schema == "true" || *o.json_schema == "false";
+  unwrap(session.set_grammar(PONDER_GRAMMAR_JSON_SCHEMA, is_text ? *o.json_schema : read_text_file(*o.json_schema)));
 }
 
 ordered_json reply_json(const ponder_session_stats& stats, const ponder::Reply& reply, double load_ms) {
@@ -327,6 +337,7 @@ void run(const Options& o) {
   set_adapters(model, session, o.adapters);
   const ponder_generate_params params = sampling_of(model, o);
   set_options(session, o, params, params.seed);
+  set_grammar(session, o);
 
   if (!o.prompt && !o.messages && !o.ids) {
     if (o.votes > 0) throw Failure{"--vote wants a prompt: -p, --messages or --ids"};
@@ -434,6 +445,11 @@ void add_run(CLI::App& app) {
                                           "give is taken")
       ->check(CLI::Range(1, 1024));
   command->add_option("--stop", o->stop, "Stop string (may be repeated)")->expected(1)->take_all();
+  auto* grammar = command->add_option("--grammar", o->grammar, "GBNF file that the answer stays within; - is standard input");
+  auto* regex = command->add_option("--regex", o->regex, "Regular expression that the whole answer matches");
+  auto* schema = command->add_option("--json-schema", o->json_schema, "JSON Schema of the answer: a file, or the text itself");
+  grammar->excludes(regex)->excludes(schema);
+  regex->excludes(schema);
   command->add_flag("--ignore-eos", o->ignore_eos, "Go on behind the end token");
   command->add_flag("--json", o->json, "Print one JSON object and nothing else");
   command->add_flag("--r1", o->r1, "R1's published sampling: temperature 0.6, top-p 0.95");

@@ -801,6 +801,29 @@ PONDER_API ponder_status PONDER_CALL ponder_session_set_reasoning(ponder_session
                                                                   const ponder_reasoning_params* params,
                                                                   ponder_error* err) PONDER_NOEXCEPT;
 
+typedef int32_t ponder_grammar;
+#define PONDER_GRAMMAR_NONE 0
+#define PONDER_GRAMMAR_GBNF 1        /* llama.cpp's EBNF; begins at the rule root */
+#define PONDER_GRAMMAR_REGEX 2       /* the whole answer matches */
+#define PONDER_GRAMMAR_JSON_SCHEMA 3 /* the answer is JSON that validates; `true` for any JSON */
+
+/**
+ * Strict answers: those of this and the following replies stay within a grammar, from where a reply's thinking ends, or from
+ * its beginning when the prompt opens no thinking. A complete answer ends with an end token; where none may come, by itself.
+ *
+ * kind  a PONDER_GRAMMAR_ value; NONE takes the grammar away, and text is not looked at.
+ * text  UTF-8, text_len bytes; copied. What is supported stands in docs/grammar.md.
+ *
+ * Returns  PONDER_OK; PONDER_E_INVALID_ARGUMENT, PONDER_E_UNSUPPORTED or PONDER_E_BAD_FILE (no JSON): what is wrong with the text and
+ *          where, the grammar before stays; PONDER_E_NO_TOKENIZER. ponder_session_next says PONDER_E_UNSUPPORTED when no token of
+ *          the vocabulary can go on.
+ * Threads  as ponder_session_next. Forks have the grammar; saved sessions do not. Needs at most some 100 MiB of memory, which
+ *          no ceiling counts.
+ * Since    0.1
+ */
+PONDER_API ponder_status PONDER_CALL ponder_session_set_grammar(ponder_session* session, ponder_grammar kind, const char* text,
+                                                                size_t text_len, ponder_error* err) PONDER_NOEXCEPT;
+
 /* Prompt tokens computed and in all. */
 typedef int32_t(PONDER_CALL* ponder_prefill_fn)(void* user_data, size_t n_done, size_t n_total);
 

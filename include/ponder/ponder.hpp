@@ -487,6 +487,11 @@ class Session {
     return run([&](ponder_error* err) { return ponder_session_set_reasoning(get(), &p, err); });
   }
 
+  // The answers of this and the following replies stay within it. PONDER_GRAMMAR_NONE: none.
+  Result<Done> set_grammar(ponder_grammar kind, std::string_view text = {}) {
+    return run([&](ponder_error* err) { return ponder_session_set_grammar(get(), kind, text.data(), text.size(), err); });
+  }
+
   // All adapters at once; none: the model itself. What other adapters computed is computed anew.
   Result<Done> set_adapters(std::span<const AdapterUse> adapters) {
     std::vector<ponder_adapter_use> uses;

@@ -117,7 +117,7 @@ Result<TokenId> Sampler::pick(std::span<const float> logits, std::span<const Tok
     if (!asked.go_on([&] { return user.fn(user.user_data, logits_.data(), vocab_size_, &id); }))
       return asked.status(Status(Code::cancelled, "the user's sampler asked to stop"));
     const bool can_be =
-        id >= 0 && static_cast<std::size_t>(id) < n_ids_ && id != banned && !std::binary_search(holes_.begin(), holes_.end(), id);
+        id >= 0 && static_cast<std::size_t>(id) < n_ids_ && id != banned && allows(id) && !std::binary_search(holes_.begin(), holes_.end(), id);
     if (can_be) return id;
     if (id != -1)
       return fail(Code::invalid_argument, "the user's sampler chose id {}, want one of 0 to {} that is a token and not banned",
@@ -146,6 +146,12 @@ Result<TokenId> Sampler::pick(std::span<const float> logits, std::span<const Tok
 void Sampler::mask(TokenId banned) {
   std::fill(logits_.begin() + static_cast<std::ptrdiff_t>(n_ids_), logits_.end(), -kInf);
   for (TokenId id : holes_) logits_[static_cast<std::size_t>(id)] = -kInf;
+  if (allowed_) {
+    end_logits_.clear();
+    for (TokenId id : allowed_ends_) end_logits_.push_back(logits_[static_cast<std::size_t>(id)]);
+    allowed_->apply(logits_);
+    for (std::size_t i = 0; i < allowed_ends_.size(); ++i) logits_[static_cast<std::size_t>(allowed_ends_[i])] = end_logits_[i];
+  }
   if (banned >= 0) logits_[static_cast<std::size_t>(banned)] = -kInf;
 }
 

@@ -15,6 +15,7 @@
 // generator (random.h) is our own.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -22,6 +23,7 @@
 #include <vector>
 
 #include "lib/base/status.h"
+#include "lib/grammar/grammar.h"
 #include "lib/session/truncation.h"
 #include "lib/text/tokenizer.h"
 
@@ -90,6 +92,12 @@ class Sampler {
 
   void reserve_unwanted(std::size_t n) { avoided_.reserve(n); }  // pick() with at most so many allocates nothing
 
+  // Of the following picks: only what the mask allows and `ends`, both of which must live as long; null: everything.
+  void set_allowed(const TokenMask* mask, std::span<const TokenId> ends) {
+    allowed_ = mask;
+    allowed_ends_ = ends;
+  }
+
   // Log-probabilities of the last pick's logits before temperature and penalties: the picked id's, and the best `n`,
   // best first, equal ones by id.
   static float logprob(std::span<const float> logits, TokenId id);
@@ -114,6 +122,9 @@ class Sampler {
   Status check(std::string_view what) const;
   void mask(TokenId banned);
   void avoid(std::span<const TokenId> unwanted);
+  bool allows(TokenId id) const {
+    return !allowed_ || allowed_->allows(id) || std::find(allowed_ends_.begin(), allowed_ends_.end(), id) != allowed_ends_.end();
+  }
   TokenId greedy() const;
   TokenId mirostat();
   // One of the candidates with its probability at `temperature`.
@@ -127,6 +138,9 @@ class Sampler {
   std::vector<TokenId> holes_;            // padding below n_ids
   std::vector<float> logits_;             // [vocab_size]
   std::vector<float> avoided_;            // logits of what is unwanted
+  const TokenMask* allowed_ = nullptr;
+  std::span<const TokenId> allowed_ends_;
+  std::vector<float> end_logits_;
   Candidates candidates_;                 // reserved: n_ids
   std::vector<std::int32_t> counts_;      // [vocab_size], zero between picks; empty without penalties and DRY
   std::vector<std::uint8_t> is_breaker_;  // [vocab_size]; empty without DRY

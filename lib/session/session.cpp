@@ -227,6 +227,8 @@ void Session::State::copy_reply(const State& from) {
   finish = from.finish;
   stats = from.stats;
   stop.set_held(from.stop.held());
+  grammar = from.grammar;
+  token_trie = from.token_trie;
 }
 
 Result<std::unique_ptr<Session>> Session::fork() const {

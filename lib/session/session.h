@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,6 +15,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/status.h"
+#include "lib/grammar/grammar.h"
 #include "lib/model/adapter.h"
 #include "lib/model/forward.h"
 #include "lib/model/model.h"
@@ -133,6 +135,12 @@ class Session {
 
   Status set_generate_params(const GenerateParams& params);  // for the following next() calls; resets nothing else
   const GenerateParams& generate_params() const;
+
+  // The answers of this and the following replies stay within the grammar, from where a reply's thinking ends, or from its beginning
+  // when the prompt opens none. Forks have it; saved sessions do not. A reply whose text is complete ends with an end token, or,
+  // when there is none, by itself. Masks are made in memory of their own.
+  Status set_grammar(GrammarKind kind, std::string_view text);
+  void set_grammar(std::optional<GrammarMatcher> matcher);  // nullopt: none
 
   // All adapters of the session at once, in place of those before; empty: none, which is the base bit for bit. What was
   // computed with others no longer counts: the tokens stay, and are computed anew by the next call that wants logits.

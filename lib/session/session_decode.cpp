@@ -109,6 +109,7 @@ Status Session::State::choose(TokenId& id, bool& forced, float& logprob) {
   if (is_forcing()) return take_forced();
   forced = false;
   const TokenId banned = restrict_choice();
+  PONDER_TRY(restrict_to_grammar());
   Result<TokenId> picked = sampler.pick(logits, tokens, banned, unwanted);
   if (!picked.ok()) {
     finish = picked.status().code() == Code::cancelled ? FinishReason::cancelled : FinishReason::error;
@@ -171,6 +172,7 @@ void Session::State::accept(TokenId id, bool forced, float logprob, TokenEvent& 
   const Channel channel = push_text(id, info);
   tokens.push_back(id);
   infos.push_back(info);
+  follow_grammar(id, info);
   ++n_generated;
   ++counter(info);
   drop_logits();

@@ -57,6 +57,7 @@ void Session::State::replay() {
   // What the tokens do not say stays: blocks that were closed for good, as long as that is part of the reply.
   const Thinking before = std::exchange(thinking, {});
   loop_detector.reset();
+  if (grammar) grammar->reset();
   bool waiting = false;  // in forced tokens that do not close the block
   for (std::size_t i = n_prompt; i < tokens.size(); ++i) {
     if (!infos[i].generated) {  // a prompt that a context shift has shortened
@@ -74,6 +75,7 @@ void Session::State::replay() {
     if (!reasoning.is_marker(tokens[i])) reasoning.set_channel(info.thinking ? Channel::thinking : Channel::answer);
     text.clear();
     (void)push_text(tokens[i], info);
+    follow_grammar(tokens[i], info);
   }
   text.clear();
   finish = kept;

@@ -95,6 +95,10 @@ struct Session::State {
   LoopDetector loop_detector;             // of the tokens of the reply since the channel changed
   std::vector<TokenId> blank_ids;         // tokens without visible text; with the controller only
   std::vector<TokenId> unwanted;          // of the next pick
+  std::optional<GrammarMatcher> grammar;                // of the answer; where its text stands
+  std::shared_ptr<const grammar::TokenTrie> token_trie;  // of the model's vocabulary; null until the first grammar
+  std::shared_ptr<const TokenMask> allowed;             // of the next pick
+  std::vector<TokenId> grammar_ends;                    // that end a complete text
   std::string text;               // of the last event
   std::vector<TokenLogprob> top_logprobs;  // of the last event
 
@@ -185,6 +189,9 @@ struct Session::State {
   // The text that `id` completes goes to `text`; sets info.thinking, and `finish` at an end. The channel of that text.
   Channel push_text(TokenId id, TokenInfo& info);
   void finish_text();
+  // session_grammar.cpp
+  Status restrict_to_grammar();  // the next pick; end: the text is complete and nothing can follow
+  void follow_grammar(TokenId id, const TokenInfo& info);
   Status shift();
 
   // session_reason.cpp

@@ -24,7 +24,7 @@ const any_function ponder_functions[] = {
     F(ponder_session_embed_ids), F(ponder_batch_create), F(ponder_batch_free), F(ponder_batch_add), F(ponder_batch_remove),
     F(ponder_batch_set_priority), F(ponder_batch_set_paused), F(ponder_batch_next), F(ponder_batch_step),
     F(ponder_adapter_load), F(ponder_adapter_load_memory), F(ponder_adapter_free), F(ponder_adapter_get_info),
-    F(ponder_session_set_adapters), F(ponder_session_set_reasoning), F(ponder_session_stop_thinking), F(ponder_session_vote), F(ponder_session_best_of), F(ponder_quantize), F(ponder_imatrix)};
+    F(ponder_session_set_adapters), F(ponder_session_set_grammar), F(ponder_session_set_reasoning), F(ponder_session_stop_thinking), F(ponder_session_vote), F(ponder_session_best_of), F(ponder_quantize), F(ponder_imatrix)};
 const unsigned ponder_n_functions = sizeof ponder_functions / sizeof *ponder_functions;
 
 int main(void) {

@@ -252,6 +252,7 @@ class Caller {
     F(ponder_adapter_load), F(ponder_adapter_load_memory), F(ponder_adapter_free), F(ponder_adapter_get_info);
     F(ponder_session_set_adapters), F(ponder_session_set_reasoning), F(ponder_session_stop_thinking), F(ponder_session_vote);
     F(ponder_session_best_of);
+    F(ponder_session_set_grammar);
   }
   std::string answer() {
     prompt(session_.get());

@@ -201,6 +201,8 @@ TEST_CASE("NULL arguments are refused by name") {
       {"files", [&] { return ponder_adapter_load_memory(rt, md, nullptr, 1, &out_ad, &err); }},
       {"out_adapter", [&] { return ponder_adapter_load_memory(rt, md, nullptr, 0, nullptr, &err); }},
       {"adapter", [&] { return ponder_adapter_get_info(nullptr, nullptr, &err); }},
+      {"session", [&] { return ponder_session_set_grammar(nullptr, PONDER_GRAMMAR_REGEX, "a", 1, &err); }},
+      {"text", [&] { return ponder_session_set_grammar(s, PONDER_GRAMMAR_REGEX, nullptr, 1, &err); }},
       {"session", [&] { return ponder_session_set_adapters(nullptr, nullptr, 0, &err); }},
       {"adapters", [&] { return ponder_session_set_adapters(s, nullptr, 1, &err); }},
       {"session", [&] { return ponder_session_get_stats(nullptr, &stats, &err); }},

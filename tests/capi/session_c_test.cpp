@@ -332,3 +332,28 @@ TEST_CASE("every function that needs a prompt says so without one") {
   check_error(ponder_session_top_logprobs(session.get(), top, 3, &err), err, PONDER_E_STATE, {"prompt"});
   check_error(ponder_session_prompt_logprobs(session.get(), logits, 264, &err), err, PONDER_E_STATE, {"prompt"});
 }
+
+TEST_CASE("a grammar: what is wrong with it is told, and the one before stays") {
+  const Tiny tiny;
+  const Session session = tiny.session();
+  ponder_error err;
+  const auto set = [&](ponder_grammar kind, std::string_view text) {
+    return ponder_session_set_grammar(session.get(), kind, text.data(), text.size(), &err);
+  };
+  CHECK(set(PONDER_GRAMMAR_REGEX, "[ab]{3}") == PONDER_OK);
+  check_error(set(PONDER_GRAMMAR_JSON_SCHEMA, "{\"not\":{}}"), err, PONDER_E_UNSUPPORTED, {"'not'", "#"});
+  check_error(set(PONDER_GRAMMAR_GBNF, "root ::= ("), err, PONDER_E_INVALID_ARGUMENT, {"line 1"});
+  check_error(set(7, "x"), err, PONDER_E_INVALID_ARGUMENT, {"7"});
+  ponder_generate_params params = ponder_generate_params_default();
+  params.think_budget = PONDER_THINK_NONE;
+  REQUIRE(ponder_session_set_params(session.get(), &params, &err) == PONDER_OK);
+  REQUIRE(ponder_session_prompt(session.get(), "2+2", 3, &err) == PONDER_OK);
+  std::string answer;
+  ponder_token_event event{};
+  event.struct_size = sizeof event;
+  while (ponder_session_next(session.get(), &event, &err) == PONDER_OK)
+    if (event.channel == PONDER_CHANNEL_ANSWER) answer.append(event.text, event.text_len);
+  CHECK(answer.size() == 3);
+  CHECK(answer.find_first_not_of("ab") == std::string::npos);
+  CHECK(set(PONDER_GRAMMAR_NONE, "") == PONDER_OK);
+}

@@ -220,3 +220,18 @@ TEST_CASE("run --vote: the winner, and who voted for what") {
   CHECK(outcome.err.find("432: 2 of 2 votes") != std::string::npos);
   CHECK(run_program({"run", "--vote", "3"}).exit_code == 1);
 }
+
+TEST_CASE("run --json-schema, --regex, --grammar: the answer is of that form") {
+  const auto answer = [](const std::string& option, const std::string& value) {
+    return run_program({"run", "-p", "What is 347+85?", "--json", "-n", "200", option, value}).json()["answer"].get<std::string>();
+  };
+  const json sum = json::parse(answer("--json-schema", R"({"type":"object","properties":{"sum":{"type":"integer","maximum":999}},"required":["sum"]})"));
+  CHECK(sum["sum"].is_number_integer());
+  const Folder folder;
+  CHECK(json::parse(answer("--json-schema", folder.write("s.json", R"({"enum":[1,"b"]})"))).is_primitive());
+  CHECK(answer("--regex", "[xy]{4}").find_first_not_of("xy") == std::string::npos);
+  CHECK(answer("--grammar", folder.write("g.gbnf", "root ::= \"ok\"")) == "ok");
+  const Outcome outcome = run_program({"run", "-p", "x", "--regex", "(a)\\1"});
+  CHECK(outcome.exit_code == 1);
+  CHECK(outcome.err.find("back references") != std::string::npos);
+}

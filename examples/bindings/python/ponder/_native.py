@@ -110,6 +110,10 @@ PONDER_EVALUATE_HIDDEN = 2
 PONDER_EVALUATE_MOE = 4
 PONDER_DTYPE_F32 = 0
 PONDER_DTYPE_I32 = 1
+PONDER_GRAMMAR_NONE = 0
+PONDER_GRAMMAR_GBNF = 1
+PONDER_GRAMMAR_REGEX = 2
+PONDER_GRAMMAR_JSON_SCHEMA = 3
 PONDER_POOLING_DEFAULT = 0
 PONDER_POOLING_MEAN = 1
 PONDER_POOLING_LAST = 2
@@ -575,6 +579,7 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
         [_out, c_size_t, POINTER(ponder_token_event), POINTER(c_int32), _err],
     ),
     "ponder_session_generate": (c_int32, [c_void_p, ponder_token_fn, c_void_p, _err]),
+    "ponder_session_set_grammar": (c_int32, [c_void_p, c_int32, c_char_p, c_size_t, _err]),
     "ponder_session_cancel": (None, [c_void_p]),
     "ponder_session_finish_reason": (c_int32, [c_void_p]),
     "ponder_session_next_channel": (c_int32, [c_void_p]),

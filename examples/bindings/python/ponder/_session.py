@@ -246,6 +246,25 @@ class Session(Handle):
         self._call(c.lib.ponder_session_set_adapters, uses, len(uses))
         self._adapters = [one for one, _ in pairs]
 
+    def set_grammar(self, *, gbnf: str | None = None, regex: str | None = None, json_schema: str | Mapping[str, Any] | bool | None = None) -> None:
+        """
+        The answers from here on stay within a grammar, a regular expression or a JSON Schema (text, or what json.dumps makes
+        text of). None of them: no grammar.
+        """
+        given = [one for one in (gbnf, regex, json_schema) if one is not None]
+        if len(given) > 1:
+            raise ValueError("one of gbnf, regex and json_schema")
+        kind = c.PONDER_GRAMMAR_NONE
+        if gbnf is not None:
+            kind = c.PONDER_GRAMMAR_GBNF
+        elif regex is not None:
+            kind = c.PONDER_GRAMMAR_REGEX
+        elif json_schema is not None:
+            kind = c.PONDER_GRAMMAR_JSON_SCHEMA
+        text = given[0] if given else ""
+        data = (text if isinstance(text, str) else json.dumps(text)).encode()
+        self._call(c.lib.ponder_session_set_grammar, kind, data, len(data))
+
     # ---- Prompts. Each sets the whole conversation; what is computed already is reused.
 
     def prompt(

@@ -23,6 +23,7 @@ pub type ponder_early_exit = i32;
 pub type ponder_think_end = i32;
 pub type ponder_answer_place = i32;
 pub type ponder_pooling = i32;
+pub type ponder_grammar = i32;
 pub type ponder_dtype = i32;
 
 pub const PONDER_OK: ponder_status = 0;
@@ -100,6 +101,10 @@ pub const PONDER_ANSWER_BOXED_OR_NUMBER: ponder_answer_place = 1;
 pub const PONDER_ANSWER_TAG: ponder_answer_place = 2;
 pub const PONDER_SAMPLES_WEIGHTED: u32 = 1;
 pub const PONDER_SAMPLES_ALL: u32 = 2;
+pub const PONDER_GRAMMAR_NONE: ponder_grammar = 0;
+pub const PONDER_GRAMMAR_GBNF: ponder_grammar = 1;
+pub const PONDER_GRAMMAR_REGEX: ponder_grammar = 2;
+pub const PONDER_GRAMMAR_JSON_SCHEMA: ponder_grammar = 3;
 pub const PONDER_POOLING_DEFAULT: ponder_pooling = 0;
 pub const PONDER_POOLING_MEAN: ponder_pooling = 1;
 pub const PONDER_POOLING_LAST: ponder_pooling = 2;
@@ -825,6 +830,13 @@ extern "C" {
         session: *mut ponder_session,
         on_token: Option<ponder_token_fn>,
         user_data: *mut c_void,
+        err: *mut ponder_error,
+    ) -> ponder_status;
+    pub fn ponder_session_set_grammar(
+        session: *mut ponder_session,
+        kind: ponder_grammar,
+        text: *const c_char,
+        text_len: usize,
         err: *mut ponder_error,
     ) -> ponder_status;
     pub fn ponder_session_cancel(session: *mut ponder_session);

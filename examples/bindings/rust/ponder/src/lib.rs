@@ -46,7 +46,7 @@ pub use params::{
     THINK_NONE,
 };
 pub use runtime::{LogLevel, MemoryInfo, Runtime, RuntimeOptions};
-pub use session::{next_batch, Canceller, EmbedOptions, EvaluateOptions, Events, Session, Tensor, TensorData};
+pub use session::{next_batch, Canceller, EmbedOptions, EvaluateOptions, Events, Grammar, Session, Tensor, TensorData};
 pub use text::{ChatTemplate, EncodeOptions, Tokenizer, TokenizerInfo};
 
 /// The low-level crate, for what this one does not wrap.

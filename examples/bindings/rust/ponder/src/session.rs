@@ -16,6 +16,14 @@ use crate::{
     SessionParams, SessionStats, Step,
 };
 
+/// What an answer stays within: see [`Session::set_grammar`].
+#[derive(Clone, Copy, Debug)]
+pub enum Grammar<'a> {
+    Gbnf(&'a str),
+    Regex(&'a str),
+    JsonSchema(&'a str),
+}
+
 pub(crate) struct Inner {
     pub raw: *mut sys::ponder_session,
     _model: Model, // and with it what the model uses of the host's
@@ -210,6 +218,18 @@ impl Session {
         let kept = adapters.iter().map(|&(adapter, _)| adapter.clone()).collect();
         *self.inner.adapters.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = kept;
         Ok(())
+    }
+
+    /// The answers from here on stay within a GBNF grammar, a regular expression or a JSON Schema; `None`: no grammar.
+    pub fn set_grammar(&mut self, grammar: Option<Grammar<'_>>) -> Result<()> {
+        let (kind, text) = match grammar {
+            None => (sys::PONDER_GRAMMAR_NONE, ""),
+            Some(Grammar::Gbnf(text)) => (sys::PONDER_GRAMMAR_GBNF, text),
+            Some(Grammar::Regex(text)) => (sys::PONDER_GRAMMAR_REGEX, text),
+            Some(Grammar::JsonSchema(text)) => (sys::PONDER_GRAMMAR_JSON_SCHEMA, text),
+        };
+        check(|err| unsafe { sys::ponder_session_set_grammar(self.raw(), kind, text.as_ptr().cast(), text.len(), err) })
+            .map(drop)
     }
 
     // ---- Prompts. Each sets the whole conversation; what is computed already is reused.

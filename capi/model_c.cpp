@@ -50,9 +50,9 @@ Status load(const capi::Runtime& runtime, std::shared_ptr<const core::FileSource
   std::shared_ptr<const core::Model> model = std::move(loaded).value();
   const auto ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   for (const std::string& warning : model->load_report().warnings)
-    log.write(LogLevel::warning, fmt::format("{}: {}", source->describe(), warning));
+    log.write(LogLevel::warning, core::formatted("{}: {}", source->describe(), warning));
   if (log.wants(LogLevel::info))
-    log.write(LogLevel::info, fmt::format("{}: {}, {} parameters, {} bytes of weights, loaded in {:.0f} ms",
+    log.write(LogLevel::info, core::formatted("{}: {}, {} parameters, {} bytes of weights, loaded in {:.0f} ms",
                                           source->describe(), model->config().architecture_name,
                                           model->summary().n_parameters, model->summary().weight_bytes, ms));
   *out_model = new ponder_model{std::move(model)};
@@ -86,7 +86,7 @@ std::string device_text() {
   if (!device.ok()) return "cpu (" + device.status().message() + ")";
   const auto info = (*device)->info();
   if (!info.ok()) return (*device)->name();
-  return fmt::format("{}, {:.1f} of {:.1f} GB free", (*device)->name(), static_cast<double>(info->free_bytes) / 1e9,
+  return core::formatted("{}, {:.1f} of {:.1f} GB free", (*device)->name(), static_cast<double>(info->free_bytes) / 1e9,
                      static_cast<double>(info->total_bytes) / 1e9);
 }
 

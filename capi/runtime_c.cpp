@@ -111,7 +111,7 @@ ponder_status PONDER_CALL ponder_runtime_create(const ponder_runtime_params* par
                                                                        p.executor_user_data}));
     const core::Log& log = shared->log;
     if (log.wants(core::LogLevel::info))
-      log.write(core::LogLevel::info, fmt::format("ponder {}: {} kernels, {} threads, {} oneDNN", PONDER_VERSION_STRING,
+      log.write(core::LogLevel::info, core::formatted("ponder {}: {} kernels, {} threads, {} oneDNN", PONDER_VERSION_STRING,
                                                   kernels::isa_name(shared->kernels.isa), shared->pool->n_threads(),
                                                   shared->onednn ? "with" : "without"));
     *out_runtime = new ponder_runtime{std::move(shared)};

@@ -43,7 +43,7 @@ ponder_status PONDER_CALL ponder_session_create(ponder_runtime* runtime, ponder_
     const core::Log& log = runtime->shared->log;
     if (log.wants(core::LogLevel::debug)) {
       const core::SessionStats stats = handle->session->stats();
-      log.write(core::LogLevel::debug, fmt::format("session: {} tokens of context, {} bytes of cache, {} bytes of scratch",
+      log.write(core::LogLevel::debug, core::formatted("session: {} tokens of context, {} bytes of cache, {} bytes of scratch",
                                                    handle->session->context_length(), stats.kv_bytes, stats.scratch_bytes));
     }
     *out_session = capi::publish(std::move(handle));

@@ -129,7 +129,7 @@ ponder_status PONDER_CALL ponder_session_next_batch(ponder_session* const* sessi
     for (std::size_t i = 0; i < n_sessions; ++i)
       if (statuses[i] < 0) {
         first_error = statuses[i];
-        return std::move(core_statuses[i]).with_prefix(fmt::format("sessions[{}]", i));
+        return std::move(core_statuses[i]).with_prefix(core::formatted("sessions[{}]", i));
       }
     return {};
   });

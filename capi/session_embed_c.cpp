@@ -65,7 +65,7 @@ ponder_status PONDER_CALL ponder_session_embed_texts(ponder_session* session, co
       PONDER_TRY(capi::need_array("texts[i].data", texts[i].data, texts[i].size));
       const std::string_view text(texts[i].data ? texts[i].data : "", texts[i].size);
       auto encoded = s.text_ids(text, (flags & PONDER_EMBED_SPECIAL) != 0);
-      if (!encoded.ok()) return std::move(encoded).status().with_prefix(fmt::format("texts[{}]", i));
+      if (!encoded.ok()) return std::move(encoded).status().with_prefix(core::formatted("texts[{}]", i));
       ids.push_back(std::move(*encoded));
     }
     return embed(s, std::vector<std::span<const TokenId>>(ids.begin(), ids.end()), options, out_vectors);

@@ -102,7 +102,7 @@ Status to_core(const ponder_generate_params* params, core::GenerateParams& out) 
   for (std::size_t i = 0; i < p.n_logit_bias; ++i) s.logit_bias.emplace_back(p.logit_bias[i].id, p.logit_bias[i].bias);
   s.user_sampler = {p.sampler, p.sampler_user_data};
   for (std::size_t i = 0; i < p.n_stop; ++i) {
-    PONDER_TRY(need_array(fmt::format("stop[{}].data", i).c_str(), p.stop[i].data, p.stop[i].size));
+    PONDER_TRY(need_array(core::formatted("stop[{}].data", i).c_str(), p.stop[i].data, p.stop[i].size));
     out.stop.emplace_back(p.stop[i].data ? p.stop[i].data : "", p.stop[i].size);
   }
   if (p.n_stop_ids > 0) out.stop_ids.assign(p.stop_ids, p.stop_ids + p.n_stop_ids);
@@ -201,8 +201,8 @@ Status memory_files(const ponder_memory_file* files, std::size_t n_files, std::s
   std::vector<core::MemoryFile> list;
   for (std::size_t i = 0; i < n_files; ++i) {
     if (!files[i].name) return fail(Code::invalid_argument, "files[{}].name must not be NULL", i);
-    PONDER_TRY(core::check_file_name(files[i].name).with_prefix(fmt::format("files[{}].name", i)));
-    PONDER_TRY(need_array(fmt::format("files[{}].data", i).c_str(), files[i].data, files[i].size));
+    PONDER_TRY(core::check_file_name(files[i].name).with_prefix(core::formatted("files[{}].name", i)));
+    PONDER_TRY(need_array(core::formatted("files[{}].data", i).c_str(), files[i].data, files[i].size));
     list.push_back({files[i].name, {static_cast<const std::byte*>(files[i].data), files[i].size}});
   }
   out = core::memory_source(std::move(list));

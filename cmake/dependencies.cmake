@@ -18,7 +18,9 @@ function(ponder_header_library package target header)
   target_include_directories(${target} SYSTEM INTERFACE ${PONDER_${package}_INCLUDE_DIR})
 endfunction()
 ponder_header_library(fmt fmt::fmt-header-only fmt/format.h)
-target_compile_definitions(fmt::fmt-header-only INTERFACE FMT_HEADER_ONLY=1)
+# Without FMT_HEADER_ONLY: lib/base/format.cpp compiles fmt for all.
+add_library(ponder_fmt INTERFACE)
+target_include_directories(ponder_fmt SYSTEM INTERFACE $<TARGET_PROPERTY:fmt::fmt-header-only,INTERFACE_INCLUDE_DIRECTORIES>)
 ponder_header_library(nlohmann_json nlohmann_json::nlohmann_json nlohmann/json.hpp)
 
 function(ponder_check_choice name)

@@ -3,8 +3,8 @@ add_library(ponder_options INTERFACE)
 target_compile_options(ponder_options INTERFACE
   $<$<CXX_COMPILER_ID:GNU,Clang,AppleClang>:-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -ffp-contract=off>
   $<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique>
-  # Copies inside std::string that cannot be (GCC bug 105651); on Linux libstdc++ comes compiled.
-  $<$<AND:$<CXX_COMPILER_ID:GNU>,$<BOOL:${MINGW}>>:-Wno-restrict>
+  # Copies inside std::string that cannot be (GCC bug 105651).
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
   $<$<BOOL:${PONDER_WERROR}>:-Werror>)
 target_include_directories(ponder_options INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/include)
 # Files compiled with different -m flags must agree on how Eigen aligns its memory.

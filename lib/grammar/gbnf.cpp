@@ -82,7 +82,7 @@ class GbnfParser {
     const std::string_view rule_name = name();
     if (rule_name.empty()) return error("the name of a rule");
     const RuleId id = rule(rule_name);
-    if (out_.rules[id].defined) return error(fmt::format("'{}' to be defined once", rule_name));
+    if (out_.rules[id].defined) return error(formatted("'{}' to be defined once", rule_name));
     skip();
     if (!take("::=")) return error("'::='");
     PONDER_ASSIGN(const NodeId body, parse_choice(0));
@@ -92,7 +92,7 @@ class GbnfParser {
   }
 
   Result<NodeId> parse_choice(std::size_t nesting) {
-    if (nesting > Syntax::kMaxNesting) return error(fmt::format("at most {} nested groups", Syntax::kMaxNesting));
+    if (nesting > Syntax::kMaxNesting) return error(formatted("at most {} nested groups", Syntax::kMaxNesting));
     std::vector<NodeId> choices;
     do {
       PONDER_ASSIGN(const NodeId one, parse_sequence(nesting));
@@ -177,7 +177,7 @@ class GbnfParser {
     for (int i = 0; i < n_digits; ++i, ++at_) {
       const char c = at_ < text_.size() ? text_[at_] : ' ';
       const bool letter = (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-      if (!letter && !(c >= '0' && c <= '9')) return error(fmt::format("{} hexadecimal digits", n_digits));
+      if (!letter && !(c >= '0' && c <= '9')) return error(formatted("{} hexadecimal digits", n_digits));
       value = value * 16 + static_cast<std::uint32_t>(letter ? (c | 0x20) - 'a' + 10 : c - '0');
     }
     if (value > kMaxChar || (value >= 0xd800 && value <= 0xdfff)) return error("a character, not a surrogate");

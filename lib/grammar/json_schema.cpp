@@ -160,7 +160,7 @@ class SchemaReader {
 
   Result<const Json*> resolve(const std::string& ref, const std::string& where) const {
     if (ref.empty() || ref[0] != '#' || (ref.size() > 1 && ref[1] != '/'))
-      return error(Code::unsupported, where, fmt::format("$ref '{}', want one within this document: '#/…'", ref));
+      return error(Code::unsupported, where, formatted("$ref '{}', want one within this document: '#/…'", ref));
     const Json* at = &root_;
     for (std::size_t i = 1; i < ref.size();) {
       const std::size_t end = std::min(ref.find('/', i + 1), ref.size());
@@ -175,7 +175,7 @@ class SchemaReader {
         const auto index = static_cast<std::size_t>(std::stoul(name));
         if (index < at->as_array().size()) next = &at->as_array()[index];
       }
-      if (!next) return error(Code::invalid_argument, where, fmt::format("$ref '{}': nothing is there", ref));
+      if (!next) return error(Code::invalid_argument, where, formatted("$ref '{}': nothing is there", ref));
       at = next;
       i = end;
     }
@@ -207,11 +207,11 @@ class SchemaReader {
       } else if (key == "properties" && mine->is_object() && value.is_object()) {
         for (const auto& [name, property] : value.as_object()) {
           if (mine->find(name) && !(*mine->find(name) == property))
-            return error(Code::unsupported, where, fmt::format("property '{}' described twice by schemas that hold together", name));
+            return error(Code::unsupported, where, formatted("property '{}' described twice by schemas that hold together", name));
           mine->set(name, property);
         }
       } else {
-        return error(Code::unsupported, where, fmt::format("'{}' given twice by schemas that hold together", key));
+        return error(Code::unsupported, where, formatted("'{}' given twice by schemas that hold together", key));
       }
     }
     return out;
@@ -249,11 +249,11 @@ class SchemaReader {
     PONDER_TRY(out_.check_size("schema"));
     if (nesting > Syntax::kMaxNesting) return error(Code::unsupported, where, "schemas nested too deep");
     if (s.is_bool()) return s.as_bool() ? out_.call(any_) : out_.choice({});
-    if (!s.is_object()) return error(Code::invalid_argument, where, fmt::format("{}, want an object or a boolean", s.type_name()));
+    if (!s.is_object()) return error(Code::invalid_argument, where, formatted("{}, want an object or a boolean", s.type_name()));
     for (const auto& [key, value] : s.as_object()) {
       const bool known = holds(kAnnotations, key) || holds(kOfObject, key) || holds(kOfArray, key) || holds(kOfString, key) ||
                          holds(kOfNumber, key) || holds(kOthers, key);
-      if (!known) return error(Code::unsupported, where, fmt::format("keyword '{}' is not supported", key));
+      if (!known) return error(Code::unsupported, where, formatted("keyword '{}' is not supported", key));
     }
     if (const Json* ref = s.find("$ref")) {
       if (!ref->is_string()) return error(Code::invalid_argument, where, "$ref: want a string");
@@ -303,7 +303,7 @@ class SchemaReader {
     }
     const auto add = [&](const Json& t) -> Status {
       if (!t.is_string() || !holds(kTypes, t.as_string()))
-        return error(Code::invalid_argument, where, fmt::format("type {}: want one of JSON Schema's seven", dump_json(t)));
+        return error(Code::invalid_argument, where, formatted("type {}: want one of JSON Schema's seven", dump_json(t)));
       types.insert(t.as_string());
       return {};
     };
@@ -378,7 +378,7 @@ class SchemaReader {
   }
 
   Result<NodeId> combined(const Json& s, std::string_view key, const Json& list, const std::string& where, std::size_t nesting) {
-    const std::string here = fmt::format("{}/{}", where, key);
+    const std::string here = formatted("{}/{}", where, key);
     if (!list.is_array() || list.as_array().empty()) return error(Code::invalid_argument, here, "want a list of schemas");
     const std::vector<Json>& parts = list.as_array();
     const Json rest = without(s, key);
@@ -398,12 +398,12 @@ class SchemaReader {
         for (std::size_t k = 0; k < i; ++k)
           if (!exclude_each_other(parts[k], parts[i], here))
             return error(Code::unsupported, here,
-                         fmt::format("alternatives {} and {} might both hold; want types, constants, or a required property "
+                         formatted("alternatives {} and {} might both hold; want types, constants, or a required property "
                                      "whose constants differ, or anyOf", k, i));
     const bool alone = only_annotations(rest);
     std::vector<NodeId> choices;
     for (std::size_t i = 0; i < parts.size(); ++i) {
-      const std::string at = fmt::format("{}/{}", here, i);
+      const std::string at = formatted("{}/{}", here, i);
       if (alone) {
         choices.push_back(later(parts[i], at));
         continue;
@@ -424,7 +424,7 @@ class SchemaReader {
   Result<NodeId> values(const Json& s, const std::string& where) {
     for (const auto& [key, value] : s.as_object())
       if (!holds(kAnnotations, key) && key != "type" && key != "enum" && key != "const")
-        return error(Code::unsupported, where, fmt::format("'{}' beside enum or const", key));
+        return error(Code::unsupported, where, formatted("'{}' beside enum or const", key));
     PONDER_ASSIGN(const std::set<std::string> types, types_of(s, where));
     const Json* one = s.find("const");
     const Json* list = s.find("enum");
@@ -451,8 +451,8 @@ class SchemaReader {
     if (!value) return otherwise;
     const bool whole = value->is_double() && value->as_double() == std::floor(value->as_double());
     const double n = value->is_int() ? static_cast<double>(value->as_int()) : whole ? value->as_double() : -1.0;
-    if (n < 0) return error(Code::invalid_argument, where, fmt::format("{}: {}, want a whole number", key, dump_json(*value)));
-    if (n > 1e5) return error(Code::unsupported, where, fmt::format("{}: {}, want at most 100000", key, dump_json(*value)));
+    if (n < 0) return error(Code::invalid_argument, where, formatted("{}: {}, want a whole number", key, dump_json(*value)));
+    if (n > 1e5) return error(Code::unsupported, where, formatted("{}: {}, want at most 100000", key, dump_json(*value)));
     return static_cast<std::uint32_t>(n);
   }
 
@@ -478,7 +478,7 @@ class SchemaReader {
       if (min != 0 || max != kNoLimit)
         return error(Code::unsupported, where, "minLength or maxLength beside pattern or format; want the length in the pattern");
       Result<NodeId> body = parse_regex(expression, {.json_string = true, .search = true}, out_);
-      if (!body.ok()) return std::move(body).status().with_prefix(fmt::format("schema, at {}/pattern", where));
+      if (!body.ok()) return std::move(body).status().with_prefix(formatted("schema, at {}/pattern", where));
       return quoted(*body);
     }
     if (max < min) return out_.choice({});
@@ -492,7 +492,7 @@ class SchemaReader {
     if (const Json* prefix = s.find("prefixItems")) {
       if (!prefix->is_array()) return error(Code::invalid_argument, where + "/prefixItems", "want a list of schemas");
       for (std::size_t i = 0; i < prefix->as_array().size(); ++i)
-        heads.push_back(later(prefix->as_array()[i], fmt::format("{}/prefixItems/{}", where, i)));
+        heads.push_back(later(prefix->as_array()[i], formatted("{}/prefixItems/{}", where, i)));
     }
     NodeId rest = out_.call(any_);
     bool is_open = true;
@@ -562,7 +562,7 @@ class SchemaReader {
     std::vector<std::pair<std::string, NodeId>> members;
     if (properties)
       for (const auto& [name, value] : properties->as_object())
-        members.push_back({name, later(value, fmt::format("{}/properties/{}", where, escape_pointer(name)))});
+        members.push_back({name, later(value, formatted("{}/properties/{}", where, escape_pointer(name)))});
     for (const std::string& name : wanted)
       if (std::none_of(members.begin(), members.end(), [&](const auto& m) { return m.first == name; })) {
         if (closed) return out_.choice({});
@@ -639,10 +639,10 @@ class SchemaReader {
     for (const std::string_view key : kOfNumber) {
       const Json* bound = s.find(key);
       if (!bound) continue;
-      if (!bound->is_number()) return error(Code::invalid_argument, where, fmt::format("{}: {}, want a number", key, dump_json(*bound)));
+      if (!bound->is_number()) return error(Code::invalid_argument, where, formatted("{}: {}, want a number", key, dump_json(*bound)));
       if (!whole) {
         if (!s.find("type")) continue;
-        return error(Code::unsupported, where, fmt::format("'{}' of type number; want type integer", key));
+        return error(Code::unsupported, where, formatted("'{}' of type number; want type integer", key));
       }
       bounded = true;
       const bool lower = key == "minimum" || key == "exclusiveMinimum", exclusive = key[0] == 'e';
@@ -658,7 +658,7 @@ class SchemaReader {
     }
     if (!whole) {
       for (const std::string_view key : kOfNumber)
-        if (s.find(key)) return error(Code::unsupported, where, fmt::format("'{}' without type integer", key));
+        if (s.find(key)) return error(Code::unsupported, where, formatted("'{}' without type integer", key));
       return number();
     }
     if (!bounded) return integer();

@@ -56,7 +56,7 @@ class RegexParser {
   }
 
   Result<NodeId> parse_sequence(std::size_t nesting) {
-    if (nesting > Syntax::kMaxNesting) return error(Code::unsupported, fmt::format("at most {} nested groups", Syntax::kMaxNesting));
+    if (nesting > Syntax::kMaxNesting) return error(Code::unsupported, formatted("at most {} nested groups", Syntax::kMaxNesting));
     std::vector<NodeId> parts;
     while (at_ < text_.size() && text_[at_] != '|' && text_[at_] != ')') {
       PONDER_TRY(out_.check_size("regular expression"));
@@ -126,7 +126,7 @@ class RegexParser {
     for (int i = 0; i < n_digits; ++i, ++at_) {
       const char c = at_ < text_.size() ? text_[at_] : ' ';
       const bool letter = (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-      if (!letter && !(c >= '0' && c <= '9')) return error(Code::invalid_argument, fmt::format("{} hexadecimal digits", n_digits));
+      if (!letter && !(c >= '0' && c <= '9')) return error(Code::invalid_argument, formatted("{} hexadecimal digits", n_digits));
       value = value * 16 + static_cast<std::uint32_t>(letter ? (c | 0x20) - 'a' + 10 : c - '0');
     }
     if (value >= 0xd800 && value <= 0xdfff) return error(Code::unsupported, "no surrogates");
@@ -205,7 +205,7 @@ NodeId json_chars(const CharSet& set, Syntax& syntax) {
       if (at != kShort.npos)
         choices.push_back(syntax.text(std::string{'\\', kLetter[at]}));
       else if (code < 0x20)
-        choices.push_back(syntax.text(fmt::format("\\u{:04x}", code)));
+        choices.push_back(syntax.text(formatted("\\u{:04x}", code)));
       else
         plain.push_back({code, code});
     }

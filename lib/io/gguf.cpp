@@ -33,7 +33,7 @@ constexpr std::pair<std::uint32_t, std::string_view> kOtherTypes[] = {
 
 std::string name_of_type(std::uint64_t number) {
   for (const auto& [known, name] : kOtherTypes)
-    if (known == number) return fmt::format("{} ({})", number, name);
+    if (known == number) return formatted("{} ({})", number, name);
   return std::to_string(number);
 }
 
@@ -123,7 +123,7 @@ class Reader {
   // All but `bytes`; the offset of the data in the data section goes to `offset`.
   Result<TensorInfo> tensor(std::uint64_t index, std::uint64_t& offset) {
     TensorInfo info;
-    PONDER_ASSIGN(info.name, string(fmt::format("the name of tensor {}", index), kGgufMaxNameBytes));
+    PONDER_ASSIGN(info.name, string(formatted("the name of tensor {}", index), kGgufMaxNameBytes));
     if (info.name.empty()) return fail(Code::bad_file, "{}: the name of tensor {} is empty", what_, index);
     PONDER_ASSIGN(const std::uint64_t n_dims, number(4, info.name));
     if (n_dims > Shape::kMaxDims)
@@ -253,7 +253,7 @@ Result<Gguf> Gguf::parse(FileView file, MemoryCharge* memory) {
   // No reserve: a count is only worth memory once its entries have been seen.
   for (std::uint64_t i = 0; i < n_metadata; ++i) {
     if (memory) PONDER_TRY(memory->add(kMetadataCost).with_prefix(what));
-    PONDER_ASSIGN(const std::string_view key, reader.string(fmt::format("metadata key {}", i), kGgufMaxKeyBytes));
+    PONDER_ASSIGN(const std::string_view key, reader.string(formatted("metadata key {}", i), kGgufMaxKeyBytes));
     if (key.empty()) return fail(Code::bad_file, "{}: metadata key {} is empty", what, i);
     if (!result.by_key_.emplace(key, result.metadata_.size()).second)
       return fail(Code::bad_file, "{}: metadata {} is given twice", what, key);

@@ -35,7 +35,7 @@ Result<GgufCheckpoint> GgufCheckpoint::open(const FileSource& source, std::strin
                   "{}: one of {} parts (split.count), but its name does not end in -00001-of-{:05}.gguf",
                   opened->file().name, n_parts, n_parts);
     for (std::int64_t i = 0; i < n_parts; ++i) {
-      const std::string part = fmt::format("{}-{:05}-of-{:05}.gguf", parts->stem, i + 1, n_parts);
+      const std::string part = formatted("{}-{:05}-of-{:05}.gguf", parts->stem, i + 1, n_parts);
       if (part != name && !source.exists(part))
         return fail(Code::not_found, "{}: {} is missing; {} is one of {} parts", source.describe(), part, name,
                     n_parts);

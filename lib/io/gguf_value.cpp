@@ -63,15 +63,15 @@ std::string_view gguf_type_name(GgufType type) {
 }
 
 std::string GgufValue::describe() const {
-  if (is_array_) return fmt::format("an array of {} {}", count_, gguf_type_name(type_));
+  if (is_array_) return formatted("an array of {} {}", count_, gguf_type_name(type_));
   if (const auto text = string()) {
     std::size_t shown = text->size() > 60 ? 60 : text->size();
     while (shown < text->size() && shown > 0 && (static_cast<unsigned char>((*text)[shown]) & 0xc0) == 0x80) --shown;
-    return fmt::format("'{}'{}", text->substr(0, shown), shown < text->size() ? "..." : "");
+    return formatted("'{}'{}", text->substr(0, shown), shown < text->size() ? "..." : "");
   }
   if (const auto flag = boolean()) return *flag ? "true" : "false";
-  if (const auto whole = integer()) return fmt::format("{} {}", gguf_type_name(type_), *whole);
-  return fmt::format("{} {}", gguf_type_name(type_), number().value_or(0));
+  if (const auto whole = integer()) return formatted("{} {}", gguf_type_name(type_), *whole);
+  return formatted("{} {}", gguf_type_name(type_), number().value_or(0));
 }
 
 std::optional<std::int64_t> GgufValue::integer() const {

@@ -181,7 +181,7 @@ class HostSource final : public FileSource {
 
  private:
   std::string path_of(std::string_view name) const {
-    return folder_.empty() ? std::string(name) : fmt::format("{}/{}", folder_, name);
+    return folder_.empty() ? std::string(name) : formatted("{}/{}", folder_, name);
   }
 
   const HostFiles files_;

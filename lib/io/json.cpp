@@ -138,7 +138,7 @@ void dump_string(std::string& out, std::string_view text) {
       case '\f': out += "\\f"; break;
       default:
         if (static_cast<unsigned char>(c) < 0x20) {
-          out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+          out += formatted("\\u{:04x}", static_cast<unsigned>(c));
         } else {
           out += c;
         }
@@ -154,7 +154,7 @@ void dump_double(std::string& out, double value) {
   } else if (std::isinf(value)) {
     out += value < 0 ? "-Infinity" : "Infinity";
   } else {
-    const std::string text = fmt::format("{}", value);
+    const std::string text = formatted("{}", value);
     out += text;
     if (text.find_first_of(".e") == std::string::npos) out += ".0";
   }
@@ -173,7 +173,7 @@ void dump(std::string& out, const Json& value, int indent, std::size_t depth) {
   } else if (value.is_bool()) {
     out += value.as_bool() ? "true" : "false";
   } else if (value.is_int()) {
-    out += fmt::format("{}", value.as_int());
+    out += formatted("{}", value.as_int());
   } else if (value.is_double()) {
     dump_double(out, value.as_double());
   } else if (value.is_string()) {

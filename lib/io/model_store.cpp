@@ -96,7 +96,7 @@ Result<fs::path> resolve_model(std::string_view name, const ModelFolders& folder
     for (const fs::path& folder : place.folders) {
       PONDER_ASSIGN(const std::optional<fs::path> found, place.find(name, folder));
       if (found) return *found;
-      places += fmt::format("{}{} ({})", places.empty() ? "" : ", ", place.title, to_text(folder));
+      places += formatted("{}{} ({})", places.empty() ? "" : ", ", place.title, to_text(folder));
     }
   return fail(Code::not_found, "no model '{}': no such file or folder, and not in {}", name, places);
 }

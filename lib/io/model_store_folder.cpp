@@ -128,7 +128,7 @@ Result<std::optional<fs::path>> pick_model(const fs::path& folder, const Reposit
     return fail(Code::not_found, "{}: neither config.json nor a GGUF file in {}", name.repository, to_text(folder));
   return fail(Code::not_found, "{}: {} of its GGUF files {}, name one: {}", name.repository,
               fitting.empty() ? "none" : std::to_string(fitting.size()),
-              name.tag.empty() ? std::string("could be meant") : fmt::format("have '{}' in their names", name.tag), all);
+              name.tag.empty() ? std::string("could be meant") : formatted("have '{}' in their names", name.tag), all);
 }
 
 void list_folder(const fs::path& folder, const std::string& name, const char* program, std::vector<FoundModel>& out) {
@@ -137,7 +137,7 @@ void list_folder(const fs::path& folder, const std::string& name, const char* pr
     FoundModel model{name, program, folder, 0, ""};
     for (const std::string& file : names_in(folder))
       if (file.ends_with(".safetensors")) model.n_bytes += bytes_of(folder / to_path(file));
-    if (model.n_bytes == 0) model.problem = fmt::format("no weights (*.safetensors) in {}", to_text(folder));
+    if (model.n_bytes == 0) model.problem = formatted("no weights (*.safetensors) in {}", to_text(folder));
     // A repository of GGUF files may carry the config.json of what they were made of.
     if (model.n_bytes > 0 || models.empty()) out.push_back(std::move(model));
   }

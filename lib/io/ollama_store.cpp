@@ -108,10 +108,10 @@ void list_ollama(const fs::path& folder, std::vector<FoundModel>& out) {
     for (const std::string& space : names_in(manifests / to_path(host)))
       for (const std::string& model : names_in(manifests / to_path(host) / to_path(space)))
         for (const std::string& tag : names_in(manifests / to_path(host) / to_path(space) / to_path(model))) {
-          const std::string manifest = fmt::format("manifests/{}/{}/{}/{}", host, space, model, tag);
+          const std::string manifest = formatted("manifests/{}/{}/{}/{}", host, space, model, tag);
           std::string name = model + ":" + tag;
-          if (host != kHost) name = fmt::format("{}/{}/{}", host, space, name);
-          else if (space != kNamespace) name = fmt::format("{}/{}", space, name);
+          if (host != kHost) name = formatted("{}/{}/{}", host, space, name);
+          else if (space != kNamespace) name = formatted("{}/{}", space, name);
           auto blob = blob_of(folder, manifest);
           if (blob.ok()) out.push_back({name, "ollama", blob->path, blob->n_bytes, ""});
           else out.push_back({name, "ollama", folder / to_path(manifest), 0, blob.status().message()});

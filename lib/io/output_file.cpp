@@ -18,7 +18,7 @@ namespace {
 std::filesystem::path temporary_path(const std::filesystem::path& path, unsigned long process) {
   static std::atomic<unsigned> counter{0};
   std::filesystem::path temporary = path;
-  temporary += fmt::format(".{}-{}.tmp", process, counter.fetch_add(1, std::memory_order_relaxed));
+  temporary += formatted(".{}-{}.tmp", process, counter.fetch_add(1, std::memory_order_relaxed));
   return temporary;
 }
 

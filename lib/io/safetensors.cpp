@@ -69,9 +69,9 @@ class HeaderReader final : public JsonEvents {
   bool integer(std::int64_t value) override {
     if (skipped()) return true;
     if (place_ != Place::list) return unexpected("a number");
-    if (value < 0) return stop(fmt::format("{}: {} holds {}, want 0 or more", name(), field_, value));
+    if (value < 0) return stop(formatted("{}: {} holds {}, want 0 or more", name(), field_, value));
     if (field_ == "shape" && numbers_.size() == Shape::kMaxDims) {
-      entries_.back().unusable = fmt::format("more than {} dimensions are not supported", Shape::kMaxDims);
+      entries_.back().unusable = formatted("more than {} dimensions are not supported", Shape::kMaxDims);
       return true;
     }
     numbers_.push_back(value);
@@ -83,7 +83,7 @@ class HeaderReader final : public JsonEvents {
     if (place_ != Place::tensor || field_ != "dtype") return unexpected("a string");
     entries_.back().type = dtype_by_name(value);
     if (!entries_.back().type)
-      entries_.back().unusable = fmt::format("dtype {} is not supported", value.substr(0, 40));
+      entries_.back().unusable = formatted("dtype {} is not supported", value.substr(0, 40));
     return true;
   }
   bool start_object() override {
@@ -115,7 +115,7 @@ class HeaderReader final : public JsonEvents {
     const Entry& entry = entries_.back();
     if ((field_ == "dtype" && entry.has_type()) || (field_ == "shape" && entry.shape) ||
         (field_ == "data_offsets" && entry.offsets))
-      return stop(fmt::format("{}: {} given twice", name(), field_));
+      return stop(formatted("{}: {} given twice", name(), field_));
     pending_skip_ = field_ != "dtype" && field_ != "shape" && field_ != "data_offsets";
     return true;
   }
@@ -162,9 +162,9 @@ class HeaderReader final : public JsonEvents {
     return false;
   }
   bool unexpected(std::string_view found) {
-    if (place_ == Place::outside || entries_.empty()) return stop(fmt::format("{}, want an object", found));
-    if (field_.empty()) return stop(fmt::format("{}: {}, want an object", name(), found));
-    return stop(fmt::format("{}: {} holds {}", name(), field_, found));
+    if (place_ == Place::outside || entries_.empty()) return stop(formatted("{}, want an object", found));
+    if (field_.empty()) return stop(formatted("{}: {}, want an object", name(), found));
+    return stop(formatted("{}: {} holds {}", name(), field_, found));
   }
   // A value inside __metadata__ or of a field that we do not know.
   bool skipped() {
@@ -323,7 +323,7 @@ Result<Checkpoint> Checkpoint::open(const FileSource& source, MemoryCharge* memo
       if (source.exists(name)) {
         PONDER_ASSIGN(shards.back().file, open_shard(name));
       } else if (missing.size() < kMaxMissing) {
-        missing += fmt::format("{}{} (wanted for {})", missing.empty() ? "" : ", ", name, tensor);
+        missing += formatted("{}{} (wanted for {})", missing.empty() ? "" : ", ", name, tensor);
       }
     }
     if (memory) PONDER_TRY(memory->add(2 * kNodeBytes));
@@ -339,7 +339,7 @@ Result<Checkpoint> Checkpoint::open(const FileSource& source, MemoryCharge* memo
       if (shard.wanted.erase(tensor.name) > 0) checkpoint.unusable_.push_back(tensor);
     for (const std::string_view name : shard.wanted)
       checkpoint.unusable_.push_back(
-          {std::string(name), fmt::format("missing from {}, where {} places it", shard.file->file().name, kIndexFile)});
+          {std::string(name), formatted("missing from {}, where {} places it", shard.file->file().name, kIndexFile)});
   }
   return checkpoint;
 }

@@ -25,7 +25,7 @@ Status read_number(const Json& json, std::string_view key, double least, double&
   const Json* value = given(json, key);
   if (!value) return fail(Code::bad_file, "{}: {} is missing", kFile, key);
   if (!value->is_number() || !(value->as_double() >= least) || value->as_double() > kMost)
-    return wanted(key, *value, fmt::format("a number from {} to {}", least, kMost));
+    return wanted(key, *value, formatted("a number from {} to {}", least, kMost));
   out = value->as_double();
   return {};
 }
@@ -45,15 +45,15 @@ Status AdapterConfig::parse_pattern(const Json& json, std::string_view key, std:
   if (!value->is_object()) return wanted(key, *value, "an object");
   for (const auto& [name, number] : value->as_object()) {
     if (!number.is_number() || !(number.as_double() > 0) || number.as_double() > kMost)
-      return wanted(fmt::format("{}[\"{}\"]", key, name), number, fmt::format("a number above 0, at most {}", kMost));
+      return wanted(formatted("{}[\"{}\"]", key, name), number, formatted("a number above 0, at most {}", kMost));
     Override entry{name, nullptr, number.as_double()};
     const bool plain = std::all_of(name.begin(), name.end(), [](char c) {
       return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.';
     });
     if (!plain) {
       const bool whole = name.starts_with('^');
-      auto regex = Pattern::regex(whole ? fmt::format("\\A(?:{})\\z", name.substr(1)) : fmt::format("\\A(?:.*\\.)?(?:{})\\z", name));
-      if (!regex.ok()) return std::move(regex).status().with_prefix(fmt::format("{}: {}[\"{}\"]", kFile, key, name));
+      auto regex = Pattern::regex(whole ? formatted("\\A(?:{})\\z", name.substr(1)) : formatted("\\A(?:.*\\.)?(?:{})\\z", name));
+      if (!regex.ok()) return std::move(regex).status().with_prefix(formatted("{}: {}[\"{}\"]", kFile, key, name));
       entry.regex = std::move(*regex);
     }
     out.push_back(std::move(entry));

@@ -75,7 +75,7 @@ void bind_moe(const Config& c, const Scope& s, const std::string& at, MoeWeights
     w.e_score_correction_bias = s.vector(at + "gate.e_score_correction_bias", c.n_routed_experts, Component::router);
   for (std::int64_t e = 0; e < c.n_routed_experts && s.binder.go_on(); ++e) {
     w.experts.emplace_back();
-    bind_mlp(s, fmt::format("{}experts.{}.", at, e), c.hidden_size, c.moe_intermediate_size, Component::routed_experts,
+    bind_mlp(s, formatted("{}experts.{}.", at, e), c.hidden_size, c.moe_intermediate_size, Component::routed_experts,
              w.experts.back());
   }
   if (c.n_shared_experts > 0)
@@ -84,7 +84,7 @@ void bind_moe(const Config& c, const Scope& s, const std::string& at, MoeWeights
 }
 
 void bind_layer(const Config& c, const Scope& s, std::int64_t layer, bool is_moe, LayerWeights& w) {
-  const std::string at = fmt::format("model.layers.{}.", layer);
+  const std::string at = formatted("model.layers.{}.", layer);
   w.input_layernorm = s.vector(at + "input_layernorm.weight", c.hidden_size, Component::norms);
   if (c.is_mla()) bind_mla(c, s, at + "self_attn.", w.self_attn);
   else bind_gqa(c, s, at + "self_attn.", w.self_attn);
@@ -94,7 +94,7 @@ void bind_layer(const Config& c, const Scope& s, std::int64_t layer, bool is_moe
 }
 
 void bind_mtp(const Config& c, const Scope& s, ModelWeights& weights) {
-  const std::string at = fmt::format("model.layers.{}.", c.num_hidden_layers);
+  const std::string at = formatted("model.layers.{}.", c.num_hidden_layers);
   const std::int64_t d = c.hidden_size;
   weights.mtp = std::make_unique<MtpWeights>();
   MtpWeights& w = *weights.mtp;

@@ -27,7 +27,7 @@ class CheckpointBinder final : public FileBinder {
     weight.n_in = static_cast<std::size_t>(n_in);
     const bool is_fp8 = info->type == DType::f8_e4m3;
     if (!is_fp8 && info->type != DType::bf16 && info->type != DType::f16 && info->type != DType::f32) {
-      problem(fmt::format("{}: dtype {}, wanted BF16, F16, F32 or F8_E4M3", name, dtype_name(info->type)));
+      problem(formatted("{}: dtype {}, wanted BF16, F16, F32 or F8_E4M3", name, dtype_name(info->type)));
       return {};
     }
     bound(info->type, info->bytes.size(), component, n_out * n_in);
@@ -35,7 +35,7 @@ class CheckpointBinder final : public FileBinder {
       const TensorInfo* scale = want(name + "_scale_inv", Shape{(n_out + 127) / 128, (n_in + 127) / 128});
       if (!scale) return {};
       if (scale->type != DType::f32) {
-        problem(fmt::format("{}: dtype {}, wanted F32", scale->name, dtype_name(scale->type)));
+        problem(formatted("{}: dtype {}, wanted F32", scale->name, dtype_name(scale->type)));
         return {};
       }
       bound(scale->type, scale->bytes.size(), component, 0);
@@ -65,11 +65,11 @@ class CheckpointBinder final : public FileBinder {
       } else if (info->name == "lm_head.weight") {
         warnings.push_back("lm_head.weight is not used: tie_word_embeddings makes embed_tokens the head");
       } else {
-        other.push_back(fmt::format("{} is not used", info->name));
+        other.push_back(formatted("{} is not used", info->name));
       }
     }
-    for (const auto& [name, reason] : unusable_) other.push_back(fmt::format("{} is not used: {}", name, reason));
-    if (n_inv_freq) warnings.push_back(fmt::format("{} rotary_emb.inv_freq tensors are not used", n_inv_freq));
+    for (const auto& [name, reason] : unusable_) other.push_back(formatted("{} is not used: {}", name, reason));
+    if (n_inv_freq) warnings.push_back(formatted("{} rotary_emb.inv_freq tensors are not used", n_inv_freq));
     warn_mtp_tensors(n_mtp, first_mtp, warnings);
     warn_other(other, warnings);
   }
@@ -80,12 +80,12 @@ class CheckpointBinder final : public FileBinder {
     const TensorInfo* info = checkpoint_.find(name);
     if (!info) {
       const auto reason = unusable_.extract(name);
-      problem(fmt::format("{}: {}, wanted {}", name, reason ? reason.mapped() : "missing", shape.to_string()));
+      problem(formatted("{}: {}, wanted {}", name, reason ? reason.mapped() : "missing", shape.to_string()));
       return nullptr;
     }
     use(info);
     if (!(info->shape == shape)) {
-      problem(fmt::format("{}: shape {}, wanted {}", name, info->shape.to_string(), shape.to_string()));
+      problem(formatted("{}: shape {}, wanted {}", name, info->shape.to_string(), shape.to_string()));
       return nullptr;
     }
     return info;

@@ -29,11 +29,11 @@ class Reader {
 
   template <class... Args>
   void bad(fmt::format_string<Args...> text, Args&&... args) {
-    root_->add(false, prefix_ + fmt::format(text, std::forward<Args>(args)...));
+    root_->add(false, prefix_ + formatted(text, std::forward<Args>(args)...));
   }
   template <class... Args>
   void unsupported(fmt::format_string<Args...> text, Args&&... args) {
-    root_->add(true, prefix_ + fmt::format(text, std::forward<Args>(args)...));
+    root_->add(true, prefix_ + formatted(text, std::forward<Args>(args)...));
   }
 
   // The value, or null when it is absent or JSON null.

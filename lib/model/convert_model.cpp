@@ -62,7 +62,7 @@ Result<ConvertedModel> convert_model(const Context& ctx, const Model& model, con
     if (!in_place(tensor)) total_bytes += tensor.out.n_bytes();
 
   converted.charge = MemoryCharge(ctx.memory, MemoryUse::weights);
-  PONDER_TRY(converted.charge.raise_to(total_bytes - 1).with_prefix(fmt::format("{} as {}", name, mix.name)));
+  PONDER_TRY(converted.charge.raise_to(total_bytes - 1).with_prefix(formatted("{} as {}", name, mix.name)));
   TensorConverter converter(ctx, model, nullptr);
   MemoryTarget target(total_bytes, progress);
   std::vector<TensorInfo> infos;

@@ -28,7 +28,7 @@ Status FileBinder::status() const {
   std::string text;
   for (const std::string& line : problems_) text += (text.empty() ? "" : "; ") + line;
   if (n_problems_ > problems_.size())
-    text += fmt::format("; and {}{} more", n_problems_ >= kMaxProblems ? "at least " : "",
+    text += formatted("; and {}{} more", n_problems_ >= kMaxProblems ? "at least " : "",
                         n_problems_ - problems_.size());
   return fail(Code::bad_file, "{}{} tensors missing or not as {} wants them: {}",
               n_problems_ >= kMaxProblems ? "at least " : "", n_problems_, wanted_by_, text);
@@ -53,7 +53,7 @@ void FileBinder::bound(DType type, std::size_t n_bytes, Component component, std
 
 const float* FileBinder::bind_vector(const TensorInfo& info, std::int64_t n, Component component) {
   if (info.type != DType::f32 && info.type != DType::bf16 && info.type != DType::f16) {
-    problem(fmt::format("{}: dtype {}, wanted F32, BF16 or F16", info.name, dtype_name(info.type)));
+    problem(formatted("{}: dtype {}, wanted F32, BF16 or F16", info.name, dtype_name(info.type)));
     return nullptr;
   }
   bound(info.type, info.bytes.size(), component, n);
@@ -95,13 +95,13 @@ std::int64_t FileBinder::layer_of(std::string_view name, std::string_view prefix
 void FileBinder::warn_mtp_tensors(std::size_t n, std::int64_t first_layer, std::vector<std::string>& warnings) {
   if (n)
     warnings.push_back(
-        fmt::format("{} tensors of layers from {} on (multi-token prediction) are not used", n, first_layer));
+        formatted("{} tensors of layers from {} on (multi-token prediction) are not used", n, first_layer));
 }
 
 void FileBinder::warn_other(const std::vector<std::string>& other, std::vector<std::string>& warnings) {
   for (std::size_t i = 0; i < other.size() && i < kListedNames; ++i) warnings.push_back(other[i]);
   if (other.size() > kListedNames)
-    warnings.push_back(fmt::format("and {} more tensors are not used", other.size() - kListedNames));
+    warnings.push_back(formatted("and {} more tensors are not used", other.size() - kListedNames));
 }
 
 }  // namespace ponder::core

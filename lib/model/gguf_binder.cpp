@@ -60,14 +60,14 @@ std::string_view look_up(const std::pair<std::string_view, std::string_view> (&n
 GgufName gguf_name(std::string_view name) {
   if (name.ends_with("mlp.gate.e_score_correction_bias")) {
     const std::string_view layer = name.substr(kLayers.size(), name.find('.', kLayers.size()) - kLayers.size());
-    return {fmt::format("blk.{}.exp_probs_b.bias", layer)};
+    return {formatted("blk.{}.exp_probs_b.bias", layer)};
   }
   const std::size_t dot = name.rfind('.');
   const std::string_view suffix = name.substr(dot);
   name = name.substr(0, dot);
   if (!name.starts_with(kLayers)) {
     const std::string_view found = look_up(kModelNames, name);
-    return {found.empty() ? "" : fmt::format("{}{}", found, suffix)};
+    return {found.empty() ? "" : formatted("{}{}", found, suffix)};
   }
   name.remove_prefix(kLayers.size());
   const std::string_view layer = name.substr(0, name.find('.'));
@@ -78,10 +78,10 @@ GgufName gguf_name(std::string_view name) {
     std::int64_t expert = 0;
     for (; name[0] != '.'; name.remove_prefix(1)) expert = expert * 10 + (name[0] - '0');
     const std::string_view projection = name.substr(1, name.rfind('_') - 1);  // ".gate_proj"
-    return {fmt::format("blk.{}.ffn_{}_exps{}", layer, projection, suffix), expert};
+    return {formatted("blk.{}.ffn_{}_exps{}", layer, projection, suffix), expert};
   }
   const std::string_view found = look_up(kLayerNames, name);
-  return {found.empty() ? "" : fmt::format("blk.{}.{}{}", layer, found, suffix)};
+  return {found.empty() ? "" : formatted("blk.{}.{}{}", layer, found, suffix)};
 }
 
 class GgufBinder final : public FileBinder {
@@ -107,7 +107,7 @@ class GgufBinder final : public FileBinder {
     if (!info) return {};
     const bool is_float = info->type == DType::f32 || info->type == DType::f16 || info->type == DType::bf16;
     if (!is_float && block_elements(info->type) == 1) {
-      refuse(at.name, fmt::format("{}: dtype {}, wanted F32, F16, BF16 or a block type", at.name, dtype_name(info->type)));
+      refuse(at.name, formatted("{}: dtype {}, wanted F32, F16, BF16 or a block type", at.name, dtype_name(info->type)));
       return {};
     }
     Weight weight;
@@ -139,10 +139,10 @@ class GgufBinder final : public FileBinder {
       } else if (info->name.ends_with(".attn_k_b.weight") || info->name.ends_with(".attn_v_b.weight")) {
         ++n_split;
       } else {
-        other.push_back(fmt::format("{} is not used", info->name));
+        other.push_back(formatted("{} is not used", info->name));
       }
     }
-    if (n_split) warnings.push_back(fmt::format("{} tensors attn_k_b and attn_v_b are not used: attn_kv_b is there", n_split));
+    if (n_split) warnings.push_back(formatted("{} tensors attn_k_b and attn_v_b are not used: attn_kv_b is there", n_split));
     warn_mtp_tensors(n_mtp, first_mtp, warnings);
     warn_other(other, warnings);
   }
@@ -153,11 +153,11 @@ class GgufBinder final : public FileBinder {
     const TensorInfo* info = checkpoint_.find(name);
     if (info) use(info);
     if (!info) {
-      refuse(name, fmt::format("{}: missing, wanted {}", name, shape.to_string()));
+      refuse(name, formatted("{}: missing, wanted {}", name, shape.to_string()));
       return nullptr;
     }
     if (!(info->shape == shape)) {
-      refuse(name, fmt::format("{}: shape {}, wanted {}", name, info->shape.to_string(), shape.to_string()));
+      refuse(name, formatted("{}: shape {}, wanted {}", name, info->shape.to_string(), shape.to_string()));
       return nullptr;
     }
     return info;

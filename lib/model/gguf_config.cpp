@@ -59,11 +59,11 @@ class Keys {
 
   template <class... Args>
   void bad(std::string_view key, fmt::format_string<Args...> text, Args&&... args) {
-    add(false, key, fmt::format(text, std::forward<Args>(args)...));
+    add(false, key, formatted(text, std::forward<Args>(args)...));
   }
   template <class... Args>
   void unsupported(std::string_view key, fmt::format_string<Args...> text, Args&&... args) {
-    add(true, key, fmt::format(text, std::forward<Args>(args)...));
+    add(true, key, formatted(text, std::forward<Args>(args)...));
   }
 
   // 0 with a problem taken down.
@@ -116,7 +116,7 @@ class Keys {
   const GgufValue* find(std::string_view key) const { return checkpoint_.find_value(name(key)); }
   void add(bool is_unsupported, std::string_view key, const std::string& text) {
     only_unsupported_ = only_unsupported_ && is_unsupported;
-    if (problems_.size() < 8192) problems_ += fmt::format("{}{}: {}", problems_.empty() ? "" : "; ", name(key), text);
+    if (problems_.size() < 8192) problems_ += formatted("{}{}: {}", problems_.empty() ? "" : "; ", name(key), text);
   }
 
   const GgufCheckpoint& checkpoint_;
@@ -190,7 +190,7 @@ void read_moe(Keys& keys, Json& json, std::vector<std::string>& warnings) {
     n_group = 8, topk_group = 3;
   }
   if (n_group > 1 && !keys.has("expert_group_count"))
-    warnings.push_back(fmt::format("{} is missing: experts are routed in {} groups of which {} are kept, as {} is published",
+    warnings.push_back(formatted("{} is missing: experts are routed in {} groups of which {} are kept, as {} is published",
                                    keys.name("expert_group_count"), n_group, topk_group,
                                    sigmoid ? "DeepSeek-V3" : "DeepSeek-V2"));
   json.set("n_group", n_group);

@@ -93,7 +93,7 @@ void add_special_tokens(const Model& model, const GgufVocabulary& vocabulary, st
   const Tokenizer& tokenizer = *model.tokenizer();
   const auto add = [&](std::string_view name, std::optional<TokenId> id) {
     if (id && *id >= 0 && static_cast<std::size_t>(*id) < vocabulary.tokens.size())
-      metadata.add_u32(fmt::format("tokenizer.ggml.{}_token_id", name), *id);
+      metadata.add_u32(formatted("tokenizer.ggml.{}_token_id", name), *id);
   };
   // eos ends a text, eot a turn; the model's list of ends has both where they differ.
   std::vector<std::int32_t> ends = model.config().eos_token_ids;

@@ -21,7 +21,7 @@ class Lister {
     const ModelWeights& w = model_.weights();
     matrix("token_embd", w.embed_tokens);
     rope_freqs();
-    for (std::size_t i = 0; i < w.layers.size(); ++i) layer(fmt::format("blk.{}.", i), w.layers[i]);
+    for (std::size_t i = 0; i < w.layers.size(); ++i) layer(formatted("blk.{}.", i), w.layers[i]);
     vector("output_norm.weight", w.norm, c_.hidden_size);
     if (!c_.tie_word_embeddings) matrix("output", w.lm_head);
   }

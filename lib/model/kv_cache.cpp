@@ -60,7 +60,7 @@ Result<KvCache> KvCache::create(const KvLayout& layout, std::size_t context_leng
   // Not from a host's allocator: it may have to find what is only asked for as a question.
   const bool ask = fits.ok() && !layout.device && !(cache.memory_ && cache.memory_->has_allocator());
   if (Status status = ask ? Buffer::allocate(n_blocks * block_bytes).status() : fits; !status.ok())
-    return std::move(status).with_prefix(fmt::format("KV cache of {} tokens", context_length));
+    return std::move(status).with_prefix(formatted("KV cache of {} tokens", context_length));
   cache.blocks_.reserve(n_blocks);
   for (std::size_t i = 0; i < n_blocks; ++i) {
     PONDER_ASSIGN(BlockRef block, cache.new_block());

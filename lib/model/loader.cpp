@@ -32,7 +32,7 @@ LoadOptions part_of(const LoadOptions& options, float from, float to) {
 
 bool wants_mtp(const Config& config, const TensorBinder& binder) {
   if (config.num_nextn_predict_layers == 0) return false;
-  const std::string at = fmt::format("model.layers.{}.", config.num_hidden_layers);
+  const std::string at = formatted("model.layers.{}.", config.num_hidden_layers);
   for (const char* name : {"eh_proj.weight", "enorm.weight", "hnorm.weight"})
     if (binder.has(at + name)) return true;
   return false;
@@ -43,7 +43,7 @@ void warn_mtp(const Config& config, bool has_mtp, std::vector<std::string>& warn
     warnings.push_back("num_nextn_predict_layers is set, but the checkpoint has no such layer");
   if (config.num_nextn_predict_layers > 1)
     warnings.push_back(
-        fmt::format("num_nextn_predict_layers is {}, only the first such layer is used", config.num_nextn_predict_layers));
+        formatted("num_nextn_predict_layers is {}, only the first such layer is used", config.num_nextn_predict_layers));
 }
 
 Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const FileSource& source, MemoryCharge* memory) {
@@ -234,7 +234,7 @@ Result<ModelInspection> ModelLoader::inspect(const FileSource& source) {
     if (Checkpoint::exists(source)) return opened.safetensors_status;
     inspection.summary = summarize(inspection.config, expected_tensors(inspection.config));
     inspection.report.warnings.push_back(
-        fmt::format("{}: no weights here; sizes are what config.json makes of them", source.describe()));
+        formatted("{}: no weights here; sizes are what config.json makes of them", source.describe()));
     return inspection;
   }
   ModelWeights weights;
@@ -278,8 +278,8 @@ Status ModelLoader::load_text(const FileSource& source, const Gguf* gguf, const 
   }
   const std::string_view name = builtin_template(model.config_.architecture, *model.tokenizer_);
   if (own.status().code() != Code::not_found)
-    model.report_.warnings.push_back(fmt::format("the checkpoint's chat template cannot be used{}: {}",
-                                                 name.empty() ? "" : fmt::format(", the built-in {} is", name),
+    model.report_.warnings.push_back(formatted("the checkpoint's chat template cannot be used{}: {}",
+                                                 name.empty() ? "" : formatted(", the built-in {} is", name),
                                                  own.status().message()));
   if (name.empty()) {
     model.chat_template_status_ = own.status();

@@ -119,7 +119,7 @@ std::vector<std::string> conversion_warnings(const std::vector<GgufTensorSource>
   std::map<std::string, std::size_t> fallbacks, again;
   for (const GgufTensorSource& tensor : tensors) {
     if (tensor.fallback)
-      ++fallbacks[fmt::format("{}: rows of {} are no whole blocks, written as {}", any_layer(tensor.out.name),
+      ++fallbacks[formatted("{}: rows of {} are no whole blocks, written as {}", any_layer(tensor.out.name),
                               tensor.n_cols(), dtype_name(tensor.out.type))];
     for (const Weight* w : tensor.weights)
       if (block_elements(w->type) > 1 && w->type != tensor.out.type && tensor.out.type != DType::f32) {  // f32 holds any
@@ -128,9 +128,9 @@ std::vector<std::string> conversion_warnings(const std::vector<GgufTensorSource>
       }
   }
   std::vector<std::string> warnings;
-  for (const auto& [text, n] : fallbacks) warnings.push_back(fmt::format("{} ({} in all)", text, n));
+  for (const auto& [text, n] : fallbacks) warnings.push_back(formatted("{} ({} in all)", text, n));
   for (const auto& [type, n] : again)
-    warnings.push_back(fmt::format("{} tensors were quantised already, in {}, and lose once more", n, type));
+    warnings.push_back(formatted("{} tensors were quantised already, in {}, and lose once more", n, type));
   return warnings;
 }
 

@@ -35,7 +35,7 @@ Result<std::shared_ptr<Device>> Device::open(const ponder_device_table* table, i
   device->table_ = table;
   if (table->open(index, &device->handle_, &error) != PONDER_DEVICE_OK) return status(error, table->name);
   PONDER_ASSIGN(const ponder_device_info info, device->info());
-  device->name_ = fmt::format("{}:{} {}", table->name, index, info.name);
+  device->name_ = formatted("{}:{} {}", table->name, index, info.name);
   return device;
 }
 
@@ -61,7 +61,7 @@ Result<DeviceBuffer> Device::allocate(std::size_t n_bytes) {
   void* memory = nullptr;
   ponder_device_error error{};
   if (table_->allocate(handle_, n_bytes, &memory, &error) != PONDER_DEVICE_OK)
-    return status(error, fmt::format("{} bytes of device memory", n_bytes).c_str());
+    return status(error, formatted("{} bytes of device memory", n_bytes).c_str());
   return DeviceBuffer(shared_from_this(), memory, n_bytes, false);
 }
 
@@ -70,7 +70,7 @@ Result<DeviceBuffer> Device::allocate_host(std::size_t n_bytes) {
   void* memory = nullptr;
   ponder_device_error error{};
   if (table_->allocate_host(handle_, n_bytes, &memory, &error) != PONDER_DEVICE_OK)
-    return status(error, fmt::format("{} bytes of pinned memory", n_bytes).c_str());
+    return status(error, formatted("{} bytes of pinned memory", n_bytes).c_str());
   return DeviceBuffer(shared_from_this(), memory, n_bytes, true);
 }
 

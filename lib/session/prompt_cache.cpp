@@ -92,13 +92,13 @@ PromptCache::PromptCache(const PromptCacheParams& params, const Log* log) : para
 }
 
 void PromptCache::warn(const Status& status) const {
-  log_->write(LogLevel::warning, fmt::format("prompt cache: {}", status.message()));
+  log_->write(LogLevel::warning, formatted("prompt cache: {}", status.message()));
 }
 
 std::vector<PromptCache::Entry> PromptCache::entries(std::uint64_t key, const KvLayout& layout) const {
   std::vector<Entry> found;
   const std::size_t token_bytes = layout.token_bytes();
-  const std::string prefix = fmt::format("{:016x}-", key);
+  const std::string prefix = formatted("{:016x}-", key);
   for (const std::string& name : names_in_folder(params_.folder)) {
     if (!name.starts_with(prefix) || !name.ends_with(kSuffix)) continue;
     Entry entry{params_.folder / name, nullptr, {}, layout};
@@ -149,7 +149,7 @@ void PromptCache::restore(std::uint64_t key, std::span<const TokenId> ids, KvCac
     const std::size_t count = std::min(n_rows, most - index * kBlock) - first;
     const std::string_view rows = best->block(index);
     if (rows.empty()) {
-      warn(Status(Code::bad_file, fmt::format("{}: its content is damaged, it is removed", best->file->name())));
+      warn(Status(Code::bad_file, formatted("{}: its content is damaged, it is removed", best->file->name())));
       found_ = {};
       return drop_file(best->path);
     }
@@ -193,12 +193,12 @@ void PromptCache::store(std::uint64_t key, std::span<const TokenId> ids, std::si
   if (n_computed < params_.min_tokens || kv.n_tokens() != ids.size()) return;
   const std::size_t n_bytes = file_bytes(ids.size(), kv.layout().token_bytes());
   if (n_bytes > params_.max_bytes)
-    return log_->write(LogLevel::debug, fmt::format("prompt cache: {} tokens are {} bytes, the limit is {}", ids.size(), n_bytes,
+    return log_->write(LogLevel::debug, formatted("prompt cache: {} tokens are {} bytes, the limit is {}", ids.size(), n_bytes,
                                                     params_.max_bytes));
   // What restore() has seen, not long ago, need not be read again.
   const std::uint64_t prompt = prompt_of(ids);
   if (found_.prompt != prompt) found_ = look(entries(key, kv.layout()), ids);
-  const fs::path path = params_.folder / fmt::format("{:016x}-{:016x}{}", key, prompt, kSuffix);
+  const fs::path path = params_.folder / formatted("{:016x}-{:016x}{}", key, prompt, kSuffix);
   if (found_.whole) return touch(path);
   writing_ = std::make_unique<Writing>();
   writing_->key = key;

@@ -35,17 +35,17 @@ Status Session::State::choose_device() {
                : plain      ? compute_on(*device, nullptr)
                             : fail(Code::unsupported, "kv_type {} is for the CPU only", dtype_name(params.kv_type));
   if (why.ok()) {
-    log.write(LogLevel::info, fmt::format("the session computes on {}", (*device)->name()));
+    log.write(LogLevel::info, formatted("the session computes on {}", (*device)->name()));
     return {};
   }
   if (device.ok() && plain && !is_of_device(why.code())) return why;  // a mistake of the caller, on the CPU too
-  log.write(device.ok() || !choice->automatic() ? LogLevel::warning : LogLevel::debug, fmt::format("the session computes on the CPU: {}", why.message()));
+  log.write(device.ok() || !choice->automatic() ? LogLevel::warning : LogLevel::debug, formatted("the session computes on the CPU: {}", why.message()));
   forward.reset();
   return compute_on(nullptr, nullptr);
 }
 
 Status Session::State::leave_device(const Status& why) {
-  runtime->log.write(LogLevel::warning, fmt::format("the session goes on on the CPU: {}", why.message()));
+  runtime->log.write(LogLevel::warning, formatted("the session goes on on the CPU: {}", why.message()));
   forward.reset();
   kv = KvCache();
   if (prompt_cache) prompt_cache->keep(0);

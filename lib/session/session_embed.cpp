@@ -55,7 +55,7 @@ Result<std::vector<float>> Session::embed(std::span<const std::span<const TokenI
   State& st = *state_;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     if (inputs[i].empty()) return fail(Code::invalid_argument, "input {} has no tokens", i);
-    PONDER_TRY(st.check_ids(inputs[i]).with_prefix(fmt::format("input {}", i)));
+    PONDER_TRY(st.check_ids(inputs[i]).with_prefix(formatted("input {}", i)));
     if (inputs[i].size() > st.params.context_length)
       return fail(Code::context_full, "input {} has {} tokens, context_length is {}", i, inputs[i].size(),
                   st.params.context_length);
@@ -92,7 +92,7 @@ Result<std::vector<float>> Session::embed(std::span<const std::span<const TokenI
       done = caches.front().n_tokens();
       if (done < inputs[input].size()) break;
       PONDER_TRY(pool.finish(options.normalize, std::span(out).subspan(input * width, width))
-                     .with_prefix(fmt::format("input {}", input)));
+                     .with_prefix(formatted("input {}", input)));
       caches.pop_front();
       ++input;
       done = 0;

@@ -61,7 +61,7 @@ Status sample(Session& session, const SamplesParams& params, SamplesResult& resu
         continue;
       }
       if (statuses[i].code() != Code::end && statuses[i].code() != Code::context_full)
-        return std::move(statuses[i]).with_prefix(fmt::format("reply {}", r.sample.index));
+        return std::move(statuses[i]).with_prefix(formatted("reply {}", r.sample.index));
       r.sample.stats = r.session->stats();
       r.sample.finish = r.session->finish_reason();
       r.sample.mean_logprob = r.sum_logprob / static_cast<double>(std::max<std::size_t>(r.n_sampled, 1));

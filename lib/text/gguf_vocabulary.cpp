@@ -150,7 +150,7 @@ Result<GgufVocabulary> read_gguf_vocabulary(std::string_view tokenizer_json, std
   GgufVocabulary out;
   out.tokens.resize(n_tokens);
   out.token_types.assign(n_tokens, static_cast<std::int64_t>(GgufTokenType::unused));
-  for (std::size_t i = 0; i < n_tokens; ++i) out.tokens[i] = fmt::format("[PAD{}]", i);
+  for (std::size_t i = 0; i < n_tokens; ++i) out.tokens[i] = formatted("[PAD{}]", i);
   for (const auto& [content, id] : vocab->as_object()) PONDER_TRY(add_token(out, content, &id, GgufTokenType::normal));
   if (const Json* added = root.find("added_tokens"); added && added->is_array())
     for (const Json& token : added->as_array()) {

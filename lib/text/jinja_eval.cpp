@@ -45,7 +45,7 @@ Result<Value> Interp::eval_optional(const ExprPtr& expr) {
 Result<Value> Interp::eval_name(const Expr& expr) {
   PONDER_ASSIGN(const Value* found, find_name(expr.text));
   if (found) return *found;
-  return undefined(fmt::format("'{}' is undefined", expr.text));
+  return undefined(formatted("'{}' is undefined", expr.text));
 }
 
 Result<Value> Interp::eval_sequence(const Expr& expr) {

@@ -307,7 +307,7 @@ Result<ExprPtr> Parser::parse_filter(ExprPtr base) {
     filter->text += "." + part;
   }
   if (n_conditions_ == 0 && !has_filter(filter->text))
-    unknown_.emplace_back(filter->line, fmt::format("there is no filter '{}'", filter->text));
+    unknown_.emplace_back(filter->line, formatted("there is no filter '{}'", filter->text));
   if (current().is_op("(")) PONDER_TRY(parse_arguments(*filter));
   return finish(std::move(filter));
 }
@@ -318,7 +318,7 @@ Result<ExprPtr> Parser::parse_test(ExprPtr base) {
   auto test = make(ExprKind::test, line, std::move(base));
   PONDER_ASSIGN(test->text, expect_name());
   if (n_conditions_ == 0 && !has_predicate(test->text))
-    unknown_.emplace_back(line, fmt::format("there is no test '{}'", test->text));
+    unknown_.emplace_back(line, formatted("there is no test '{}'", test->text));
   const Token& token = current();
   const bool starts_operand = token.is(TokenType::name) || token.is(TokenType::string) || token.is(TokenType::integer) ||
                               token.is(TokenType::real) || token.is_op("[") || token.is_op("{");

@@ -48,11 +48,11 @@ bool number_text(const Value& value, const Spec& spec, std::string& prefix, std:
     }
     negative = n < 0;
     const std::uint64_t magnitude = negative ? 0 - static_cast<std::uint64_t>(n) : static_cast<std::uint64_t>(n);
-    digits = type == 'x'   ? fmt::format("{:x}", magnitude)
-             : type == 'X' ? fmt::format("{:X}", magnitude)
-             : type == 'o' ? fmt::format("{:o}", magnitude)
-             : type == 'b' ? fmt::format("{:b}", magnitude)
-                           : fmt::format("{}", magnitude);
+    digits = type == 'x'   ? formatted("{:x}", magnitude)
+             : type == 'X' ? formatted("{:X}", magnitude)
+             : type == 'o' ? formatted("{:o}", magnitude)
+             : type == 'b' ? formatted("{:b}", magnitude)
+                           : formatted("{}", magnitude);
     if (spec.comma) digits = with_commas(digits);
     if (spec.alternate && (type == 'x' || type == 'X' || type == 'o' || type == 'b')) prefix = std::string("0") + type;
   } else {
@@ -62,13 +62,13 @@ bool number_text(const Value& value, const Spec& spec, std::string& prefix, std:
     const int precision = spec.precision < 0 ? 6 : spec.precision;
     switch (type) {
       case 'f':
-      case 'F': digits = fmt::format("{:.{}f}", magnitude, precision); break;
-      case 'e': digits = fmt::format("{:.{}e}", magnitude, precision); break;
-      case 'E': digits = fmt::format("{:.{}E}", magnitude, precision); break;
-      case 'g': digits = fmt::format("{:.{}g}", magnitude, precision); break;
-      case 'G': digits = fmt::format("{:.{}G}", magnitude, precision); break;
-      case '%': digits = fmt::format("{:.{}f}", magnitude * 100, precision) + "%"; break;
-      case 0: digits = spec.precision < 0 ? repr_double(magnitude) : fmt::format("{:.{}g}", magnitude, precision); break;
+      case 'F': digits = formatted("{:.{}f}", magnitude, precision); break;
+      case 'e': digits = formatted("{:.{}e}", magnitude, precision); break;
+      case 'E': digits = formatted("{:.{}E}", magnitude, precision); break;
+      case 'g': digits = formatted("{:.{}g}", magnitude, precision); break;
+      case 'G': digits = formatted("{:.{}G}", magnitude, precision); break;
+      case '%': digits = formatted("{:.{}f}", magnitude * 100, precision) + "%"; break;
+      case 0: digits = spec.precision < 0 ? repr_double(magnitude) : formatted("{:.{}g}", magnitude, precision); break;
       default: return false;
     }
     if (spec.comma) {

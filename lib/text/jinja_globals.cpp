@@ -52,13 +52,13 @@ std::string format_time(const LocalTime& t, std::string_view format) {
     }
     const bool unpadded = format[i + 1] == '-' && i + 2 < format.size();  // %-d: a common extension
     if (unpadded) ++i;
-    const auto number = [&](int value, int width) { out += fmt::format("{:0{}}", value, unpadded ? 1 : width); };
+    const auto number = [&](int value, int width) { out += formatted("{:0{}}", value, unpadded ? 1 : width); };
     switch (format[++i]) {
       case 'Y': number(t.year, 1); break;
       case 'y': number(t.year % 100, 2); break;
       case 'm': number(t.month, 2); break;
       case 'd': number(t.day, 2); break;
-      case 'e': out += fmt::format("{:{}}", t.day, unpadded ? 1 : 2); break;
+      case 'e': out += formatted("{:{}}", t.day, unpadded ? 1 : 2); break;
       case 'H': number(t.hour, 2); break;
       case 'I': number(hour12, 2); break;
       case 'M': number(t.minute, 2); break;
@@ -71,12 +71,12 @@ std::string format_time(const LocalTime& t, std::string_view format) {
       case 'B': out += month; break;
       case 'b':
       case 'h': out += month.substr(0, 3); break;
-      case 'w': out += fmt::format("{}", t.weekday); break;
-      case 'u': out += fmt::format("{}", t.weekday == 0 ? 7 : t.weekday); break;
-      case 'F': out += fmt::format("{}-{:02}-{:02}", t.year, t.month, t.day); break;
-      case 'T': out += fmt::format("{:02}:{:02}:{:02}", t.hour, t.minute, t.second); break;
-      case 'R': out += fmt::format("{:02}:{:02}", t.hour, t.minute); break;
-      case 'D': out += fmt::format("{:02}/{:02}/{:02}", t.month, t.day, t.year % 100); break;
+      case 'w': out += formatted("{}", t.weekday); break;
+      case 'u': out += formatted("{}", t.weekday == 0 ? 7 : t.weekday); break;
+      case 'F': out += formatted("{}-{:02}-{:02}", t.year, t.month, t.day); break;
+      case 'T': out += formatted("{:02}:{:02}:{:02}", t.hour, t.minute, t.second); break;
+      case 'R': out += formatted("{:02}:{:02}", t.hour, t.minute); break;
+      case 'D': out += formatted("{:02}/{:02}/{:02}", t.month, t.day, t.year % 100); break;
       case 'n': out += '\n'; break;
       case 't': out += '\t'; break;
       case '%': out += '%'; break;

@@ -395,7 +395,7 @@ Status Interp::bind_macro(const MacroObject& macro, const CallArgs& args, const 
     if (value.is_missing() && i + function.defaults.size() >= n) {
       PONDER_ASSIGN(value, eval(*function.defaults[i + function.defaults.size() - n]));
     }
-    if (value.is_missing()) value = undefined(fmt::format("parameter '{}' was not provided", name));
+    if (value.is_missing()) value = undefined(formatted("parameter '{}' was not provided", name));
     scope_->set(name, std::move(value));
   }
   const bool is_parameter = std::find(function.parameters.begin(), function.parameters.end(), "caller") != function.parameters.end();

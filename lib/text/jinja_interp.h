@@ -78,7 +78,7 @@ class Interp {
   // Budget and errors.
   template <class... Args>
   Status error(fmt::format_string<Args...> text, Args&&... args) const {
-    return fail(Code::bad_template, "line {}: {}", line_, fmt::format(text, std::forward<Args>(args)...));
+    return fail(Code::bad_template, "line {}: {}", line_, formatted(text, std::forward<Args>(args)...));
   }
   Status use(std::size_t n_steps = 1);
   Status use_bytes(std::size_t n_bytes) { return use(n_bytes / 128); }

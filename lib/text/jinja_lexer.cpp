@@ -49,7 +49,7 @@ class Lexer {
 
   template <class... Args>
   Status error(fmt::format_string<Args...> text, Args&&... args) const {
-    return fail(Code::bad_template, "line {}: {}", line_, fmt::format(text, std::forward<Args>(args)...));
+    return fail(Code::bad_template, "line {}: {}", line_, formatted(text, std::forward<Args>(args)...));
   }
   std::string_view rest() const { return source_.substr(at_); }
   bool at(std::string_view text) const { return rest().starts_with(text); }
@@ -377,10 +377,10 @@ std::string describe(const Token& token) {
     case TokenType::block_begin: return "'{%'";
     case TokenType::block_end: return "'%}'";
     case TokenType::name:
-    case TokenType::op: return fmt::format("'{}'", token.text.substr(0, 60));
+    case TokenType::op: return formatted("'{}'", token.text.substr(0, 60));
     case TokenType::string: return "a string";
-    case TokenType::integer: return fmt::format("{}", token.integer);
-    case TokenType::real: return fmt::format("{}", token.real);
+    case TokenType::integer: return formatted("{}", token.integer);
+    case TokenType::real: return formatted("{}", token.real);
     case TokenType::end: return "the end of the template";
   }
   return "?";

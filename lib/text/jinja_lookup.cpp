@@ -58,7 +58,7 @@ Result<Value> get_attribute(Interp& in, const Value& value, std::string_view nam
   if (value.object() && is_mutator(value.object()->kind, name)) {
     const Sequence* sequence = value.as<Sequence>();
     if (!sequence || sequence->form == SequenceKind::list)
-      return in.undefined(fmt::format("access to attribute '{}' of '{}' is unsafe: templates cannot change values", name,
+      return in.undefined(formatted("access to attribute '{}' of '{}' is unsafe: templates cannot change values", name,
                                       owner_name(value)));
   }
   LoopObject* loop = value.as<LoopObject>();
@@ -128,7 +128,7 @@ Result<Value> Interp::attribute(const Value& value, std::string_view name) {
     PONDER_TRY(use_lookup(*dict, name));
     if (const Value* member = dict->find(name)) return *member;
   }
-  return undefined(fmt::format("'{}' has no attribute '{}'", owner_name(value), name));
+  return undefined(formatted("'{}' has no attribute '{}'", owner_name(value), name));
 }
 
 Result<Value> Interp::item(const Value& value, const Value& index) {
@@ -136,12 +136,12 @@ Result<Value> Interp::item(const Value& value, const Value& index) {
   PONDER_ASSIGN(Value found, get_item(*this, value, index));
   if (found.is_missing() && index.is_string()) {
     PONDER_ASSIGN(found, get_attribute(*this, value, index.text()));
-    if (found.is_missing()) return undefined(fmt::format("'{}' has no attribute '{}'", owner_name(value), index.text().substr(0, 80)));
+    if (found.is_missing()) return undefined(formatted("'{}' has no attribute '{}'", owner_name(value), index.text().substr(0, 80)));
   }
   if (!found.is_missing()) return found;
   TextBuilder shown;
   PONDER_TRY(print_repr(shown, index));
-  return undefined(fmt::format("{} has no element {}", owner_name(value), shown.text().substr(0, 80)));
+  return undefined(formatted("{} has no element {}", owner_name(value), shown.text().substr(0, 80)));
 }
 
 Result<Value> Interp::slice(const Value& value, const Value& start, const Value& stop, const Value& step) {
@@ -149,7 +149,7 @@ Result<Value> Interp::slice(const Value& value, const Value& start, const Value&
   const Sequence* sequence = value.as<Sequence>();
   const Range* range = value.as<Range>();
   if (!value.is_string() && !range && !(sequence && sequence->is_indexable()))
-    return undefined(fmt::format("{} cannot be sliced", owner_name(value)));
+    return undefined(formatted("{} cannot be sliced", owner_name(value)));
   PONDER_ASSIGN(const std::int64_t size, length(value));
   const auto given = [](const Value& v) { return !v.is_missing() && !v.is_none(); };
   for (const Value* v : {&start, &stop, &step})

@@ -84,7 +84,7 @@ class Parser {
 
   template <class... Args>
   Status error(int line, fmt::format_string<Args...> text, Args&&... args) const {
-    return fail(Code::bad_template, "line {}: {}", line, fmt::format(text, std::forward<Args>(args)...));
+    return fail(Code::bad_template, "line {}: {}", line, formatted(text, std::forward<Args>(args)...));
   }
 
   std::vector<Token> tokens_;

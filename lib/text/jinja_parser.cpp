@@ -25,7 +25,7 @@ Status Parser::unexpected(std::string_view want) const {
 }
 
 Status Parser::expect_op(std::string_view op) {
-  return skip_op(op) ? Status() : unexpected(fmt::format("'{}'", op));
+  return skip_op(op) ? Status() : unexpected(formatted("'{}'", op));
 }
 
 Status Parser::expect(TokenType type, std::string_view what) {

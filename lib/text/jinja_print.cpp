@@ -12,7 +12,7 @@ namespace ponder::core::jinja {
 std::string repr_double(double value) {
   if (std::isnan(value)) return "nan";
   if (std::isinf(value)) return value < 0 ? "-inf" : "inf";
-  std::string text = fmt::format("{}", value);
+  std::string text = formatted("{}", value);
   if (text.find_first_of(".e") == text.npos) text += ".0";
   return text;
 }
@@ -47,9 +47,9 @@ void append_str_repr(TextBuilder& out, const Str& text) {
     } else if (c.code == '\n' || c.code == '\r' || c.code == '\t') {
       to = c.code == '\n' ? "\\n" : c.code == '\r' ? "\\r" : "\\t";
     } else if (!is_printable(c.code)) {
-      to = c.code < 0x100     ? fmt::format("\\x{:02x}", c.code)
-           : c.code < 0x10000 ? fmt::format("\\u{:04x}", c.code)
-                              : fmt::format("\\U{:08x}", c.code);
+      to = c.code < 0x100     ? formatted("\\x{:02x}", c.code)
+           : c.code < 0x10000 ? formatted("\\u{:04x}", c.code)
+                              : formatted("\\U{:08x}", c.code);
     }
     return !to.empty();
   });
@@ -64,12 +64,12 @@ void append_json_string(TextBuilder& out, const Str& text, bool ensure_ascii) {
     if (known != kFrom.npos) {
       to = {'\\', kTo[known]};
     } else if (c.code < 0x20) {
-      to = fmt::format("\\u{:04x}", c.code);
+      to = formatted("\\u{:04x}", c.code);
     } else if (ensure_ascii && c.code >= 0x10000) {
       const std::uint32_t rest = c.code - 0x10000;
-      to = fmt::format("\\u{:04x}\\u{:04x}", 0xd800 + (rest >> 10), 0xdc00 + (rest & 0x3ff));
+      to = formatted("\\u{:04x}\\u{:04x}", 0xd800 + (rest >> 10), 0xdc00 + (rest & 0x3ff));
     } else if (ensure_ascii && c.code > 0x7e) {
-      if (c.code != 0x7f) to = fmt::format("\\u{:04x}", c.code);
+      if (c.code != 0x7f) to = formatted("\\u{:04x}", c.code);
     }
     return !to.empty();
   });
@@ -81,7 +81,7 @@ std::string scalar_text(const Value& value) {
   switch (value.kind()) {
     case Kind::none: return "None";
     case Kind::boolean: return value.as_boolean() ? "True" : "False";
-    case Kind::integer: return fmt::format("{}", value.as_integer());
+    case Kind::integer: return formatted("{}", value.as_integer());
     default: return repr_double(value.as_real());
   }
 }
@@ -90,7 +90,7 @@ std::string json_scalar(const Value& value) {
   switch (value.kind()) {
     case Kind::none: return "null";
     case Kind::boolean: return value.as_boolean() ? "true" : "false";
-    case Kind::integer: return fmt::format("{}", value.as_integer());
+    case Kind::integer: return formatted("{}", value.as_integer());
     default: break;
   }
   const double number = value.as_real();
@@ -140,7 +140,7 @@ Status Interp::print_repr(TextBuilder& out, const Value& value) {
       return {};
     }
     const bool is_list = sequence->form == SequenceKind::list, is_tuple = sequence->form == SequenceKind::tuple;
-    if (!is_list && !is_tuple) out.append(fmt::format("{}(", type_name(value)), false);
+    if (!is_list && !is_tuple) out.append(formatted("{}(", type_name(value)), false);
     out.append(is_tuple ? "(" : "[", false);
     for (std::size_t i = 0; i < sequence->items.size(); ++i) {
       if (i > 0) out.append(", ", false);
@@ -174,16 +174,16 @@ Status Interp::print_repr(TextBuilder& out, const Value& value) {
     return {};
   }
   if (const Range* range = value.as<Range>()) {
-    out.append(range->step == 1 ? fmt::format("range({}, {})", range->start, range->stop)
-                                : fmt::format("range({}, {}, {})", range->start, range->stop, range->step),
+    out.append(range->step == 1 ? formatted("range({}, {})", range->start, range->stop)
+                                : formatted("range({}, {}, {})", range->start, range->stop, range->step),
                false);
     return {};
   }
   if (const MacroObject* macro = value.as<MacroObject>()) {
-    out.append(fmt::format("<Macro '{}'>", macro->function.name), false);
+    out.append(formatted("<Macro '{}'>", macro->function.name), false);
     return {};
   }
-  out.append(fmt::format("<{}>", type_name(value)), false);
+  out.append(formatted("<{}>", type_name(value)), false);
   return {};
 }
 
@@ -234,7 +234,7 @@ Status Interp::print_json(TextBuilder& out, const Value& value, const JsonStyle&
     if (key.is_string()) {
       append_json_string(out, key.str(), style.ensure_ascii);
     } else if (key.is_none() || key.is_number()) {
-      out.append(fmt::format("\"{}\"", json_scalar(key)), false);
+      out.append(formatted("\"{}\"", json_scalar(key)), false);
     } else {
       return error("tojson: a {} cannot be a key", type_name(key));
     }

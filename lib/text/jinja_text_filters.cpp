@@ -194,7 +194,7 @@ Result<Value> urlencode(Interp& in, const Value& value, const CallArgs& args) {
     for (std::size_t i = 0; i < text.text.size(); ++i) {
       const auto c = static_cast<unsigned char>(text.text[i]);
       const bool safe = c < 0x80 && (is_alpha(c) || is_digit(c) || c == '_' || c == '.' || c == '-' || c == '~' || (c == '/' && !is_query));
-      out.append(safe ? std::string(1, static_cast<char>(c)) : c == ' ' && is_query ? "+" : fmt::format("%{:02X}", c),
+      out.append(safe ? std::string(1, static_cast<char>(c)) : c == ' ' && is_query ? "+" : formatted("%{:02X}", c),
                  tainted_at(text, i, hint));
     }
   };
@@ -334,7 +334,7 @@ Result<Value> round_filter(Interp& in, const Value& value, const CallArgs& args)
   }
   if (value.is_integral() && precision >= 0) return Value::integer(value.as_integer());
   if (!std::isfinite(number)) return value;
-  if (precision >= 0) return Value::real(std::strtod(fmt::format("{:.{}f}", number, precision).c_str(), nullptr));
+  if (precision >= 0) return Value::real(std::strtod(formatted("{:.{}f}", number, precision).c_str(), nullptr));
   const double scale = std::pow(10.0, static_cast<double>(-precision));
   const double rounded = std::nearbyint(number / scale) * scale;
   if (value.is_real()) return Value::real(rounded);
@@ -367,7 +367,7 @@ Result<Value> attr(Interp& in, const Value& value, const CallArgs& args) {
   PONDER_ASSIGN(const Values bound, in.bind("attr", args, {"name"}, 1));
   PONDER_ASSIGN(const Str* name, in.as_str(bound[0], "attr"));
   if (value.as<Dict>() && !in.method(value, name->text))  // attributes alone, no keys
-    return in.undefined(fmt::format("'dict object' has no attribute '{}'", name->text.substr(0, 80)));
+    return in.undefined(formatted("'dict object' has no attribute '{}'", name->text.substr(0, 80)));
   return in.attribute(value, name->text);
 }
 

@@ -52,7 +52,7 @@ class Translator {
         break;
       case 'u':
         if (at_ + 6 > source_.size()) return refuse("\\u wants four digits");
-        out_ += fmt::format("\\x{{{}}}", source_.substr(at_ + 2, 4));
+        out_ += formatted("\\x{{{}}}", source_.substr(at_ + 2, 4));
         at_ += 6;
         return {};
       default: break;
@@ -67,7 +67,7 @@ class Translator {
     if (negated && in_brackets) return refuse("\\S, \\W and \\H inside brackets are not supported");
     at_ += 2;
     if (in_brackets) out_ += members;
-    else out_ += fmt::format("[{}{}]", negated ? "^" : "", members);
+    else out_ += formatted("[{}{}]", negated ? "^" : "", members);
     return {};
   }
 

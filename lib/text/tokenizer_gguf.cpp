@@ -67,12 +67,12 @@ Status read_vocabulary(const Gguf& file, TokenizerJson& json, MemoryCharge* memo
   PONDER_TRY(count_array(file, kMerges, kView + Bpe::kMergeCost, memory));
   PONDER_ASSIGN(const std::vector<std::string_view> tokens, strings_at(file, kTokens));
   if (tokens.empty() || tokens.size() > static_cast<std::size_t>(Bpe::kLargestId))
-    return wrong(file, kTokens, file.find_value(kTokens), fmt::format("1 to {} tokens", Bpe::kLargestId));
+    return wrong(file, kTokens, file.find_value(kTokens), formatted("1 to {} tokens", Bpe::kLargestId));
   std::vector<std::int64_t> types(tokens.size(), kNormal);
   if (const GgufValue* value = file.find_value(kTypes)) {
     const auto found = value->integers();
     if (!found || found->size() != tokens.size())
-      return wrong(file, kTypes, value, fmt::format("an array of {} whole numbers, one per token", tokens.size()));
+      return wrong(file, kTypes, value, formatted("an array of {} whole numbers, one per token", tokens.size()));
     types = *found;
   }
   json.bpe.reserve(tokens.size());
@@ -112,7 +112,7 @@ Result<std::string> token_at(const Gguf& file, std::string_view key) {
   PONDER_ASSIGN(const std::vector<std::string_view> tokens, strings_at(file, kTokens));
   const auto id = value->integer();
   if (!id || *id < 0 || static_cast<std::size_t>(*id) >= tokens.size())
-    return wrong(file, key, value, fmt::format("the id of one of {} tokens", tokens.size()));
+    return wrong(file, key, value, formatted("the id of one of {} tokens", tokens.size()));
   const std::string_view spelling = tokens[static_cast<std::size_t>(*id)];
   std::string text;
   return bytes_of_spelling(spelling, text) ? text : std::string(spelling);

@@ -20,12 +20,12 @@ class Reader final : public JsonEvents {
   bool boolean(bool value) override { return in_tree() ? tree_.boolean(value) : wrong("a boolean"); }
   bool number(double value) override {
     if (in_tree()) return tree_.number(value);
-    return place_ == Place::vocab ? refuse_id(fmt::format("{}", value)) : wrong("a number");
+    return place_ == Place::vocab ? refuse_id(formatted("{}", value)) : wrong("a number");
   }
   bool integer(std::int64_t value) override {
     if (in_tree()) return tree_.integer(value);
     if (place_ != Place::vocab) return wrong("a number");
-    if (value < 0 || value > Bpe::kLargestId) return refuse_id(fmt::format("{}", value));
+    if (value < 0 || value > Bpe::kLargestId) return refuse_id(formatted("{}", value));
     const auto n_ids = static_cast<std::size_t>(value) + 1;  // ids may leave out others
     if (!count(3 * token_.size() + kVocabCost + (n_ids > n_ids_ ? (n_ids - n_ids_) * Bpe::kIdCost : 0))) return false;
     n_ids_ = std::max(n_ids_, n_ids);

@@ -78,7 +78,7 @@ Result<std::vector<SftExample>> read_sft_examples(std::string_view jsonl, const 
     jsonl.remove_prefix(std::min(end + 1, jsonl.size()));
     ++number;
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    const std::string where = fmt::format("{} line {}", what, number);
+    const std::string where = formatted("{} line {}", what, number);
     PONDER_ASSIGN(const Json json, parse_json(line, where));
     Result<SftExample> example = example_of(json, model);
     if (!example.ok()) return std::move(example).status().with_prefix(where);
@@ -171,7 +171,7 @@ Result<SftStep> SftTrainer::step() {
   if (options_.gate_bias_speed > 0 && !moved.skipped)
     for (std::size_t layer = 0; layer < loads.size(); ++layer)
       if (const ParameterTensor* bias =
-              parameters_->find(fmt::format("model.layers.{}.mlp.gate.e_score_correction_bias", layer)))
+              parameters_->find(formatted("model.layers.{}.mlp.gate.e_score_correction_bias", layer)))
         move_gate_bias({parameters_->values() + bias->offset, bias->size}, loads[layer], options_.gate_bias_speed);
   ++steps_done_;
   return result;

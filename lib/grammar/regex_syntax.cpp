@@ -7,10 +7,10 @@ namespace ponder::core::grammar {
 
 namespace {
 
-const CharSet kDigits{{'0', '9'}};
-const CharSet kWord{{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}};
-const CharSet kSpace{{'\t', '\r'}, {' ', ' '}, {0xa0, 0xa0}, {0x2028, 0x2029}, {0xfeff, 0xfeff}};
-const CharSet kNewline{{'\n', '\n'}, {'\r', '\r'}, {0x2028, 0x2029}};
+CharSet digits() { return {{'0', '9'}}; }
+CharSet word() { return {{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}}; }
+CharSet space() { return {{'\t', '\r'}, {' ', ' '}, {0xa0, 0xa0}, {0x2028, 0x2029}, {0xfeff, 0xfeff}}; }
+CharSet newline() { return {{'\n', '\n'}, {'\r', '\r'}, {0x2028, 0x2029}}; }
 
 class RegexParser {
  public:
@@ -70,7 +70,7 @@ class RegexParser {
       } else if (take("[")) {
         PONDER_ASSIGN(part, parse_class());
       } else if (take(".")) {
-        part = set(complement(kNewline));
+        part = set(complement(newline()));
       } else if (has("*") || has("+") || has("?") || has("{")) {
         return error(Code::invalid_argument, "something before the repeat");
       } else {
@@ -142,12 +142,12 @@ class RegexParser {
       at_ += c.size;
       return CharSet{{c.code, c.code}};
     }
-    if (take("d")) return kDigits;
-    if (take("w")) return kWord;
-    if (take("s")) return kSpace;
-    if (take("D")) return complement(kDigits);
-    if (take("W")) return complement(kWord);
-    if (take("S")) return complement(kSpace);
+    if (take("d")) return digits();
+    if (take("w")) return word();
+    if (take("s")) return space();
+    if (take("D")) return complement(digits());
+    if (take("W")) return complement(word());
+    if (take("S")) return complement(space());
     const auto one = [](std::uint32_t code) { return CharSet{{code, code}}; };
     if (take("n")) return one('\n');
     if (take("r")) return one('\r');

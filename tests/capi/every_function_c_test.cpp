@@ -5,10 +5,12 @@
 #include <climits>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <optional>
 #include <type_traits>
 
 #include "tests/capi/adapter_files.h"
+#include "tests/lib/io/temporary_folder.h"
 
 using namespace capi_test;
 
@@ -17,6 +19,19 @@ using namespace capi_test;
 namespace {
 
 constexpr std::size_t kRoom = 64;  // elements behind every pointer, and the most that a length says
+
+// What functions write to garbage names goes into a folder of its own.
+class InFolder {
+ public:
+  InFolder() : before_(std::filesystem::current_path()) { std::filesystem::current_path(folder_.path()); }
+  ~InFolder() { std::filesystem::current_path(before_); }
+  InFolder(const InFolder&) = delete;
+  InFolder& operator=(const InFolder&) = delete;
+
+ private:
+  ponder::test::TemporaryFolder folder_;
+  std::filesystem::path before_;
+};
 
 class Caller {
  public:
@@ -70,6 +85,7 @@ class Caller {
   int n_calls = 0, n_good = 0;
 
  private:
+  const InFolder folder_;
   struct Slots {
     ponder_runtime* runtime = nullptr;
     ponder_model* model = nullptr;

@@ -1,35 +1,19 @@
 // Many sessions at once, and the same again and again.
-#include <malloc.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <fstream>
 #include <thread>
 
 #include "tests/capi/capi_fixture.h"
+#include "tests/capi/process_memory.h"
 #include "tests/lib/io/temporary_folder.h"
 
 using namespace capi_test;
 
 namespace {
 
-std::size_t resident_bytes() {
-  std::ifstream in("/proc/self/statm");
-  std::size_t size = 0, resident = 0;
-  in >> size >> resident;
-  return resident * 4096;
-}
-
-// Of all arenas: what was allocated and not freed.
-std::size_t heap_bytes() {
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 33)
-  const struct mallinfo2 info = mallinfo2();
-  return info.uordblks + info.hblkhd;
-#else
-  return 0;
-#endif
-}
+using ponder::test::heap_bytes;
+using ponder::test::resident_bytes;
 
 // Everything that a host makes and frees.
 void one_round(int i) {

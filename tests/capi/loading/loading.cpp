@@ -2,7 +2,6 @@
 // does not link it.
 #include <dlfcn.h>
 #include <doctest/doctest.h>
-#include <malloc.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -13,9 +12,13 @@
 #include <vector>
 
 #include "ponder/ponder.h"
+#include "tests/capi/process_memory.h"
 #include "tests/lib/io/temporary_folder.h"
 
 namespace {
+
+using ponder::test::heap_bytes;
+using ponder::test::resident_bytes;
 
 // One load of a library file and the functions that a plug-in would look up.
 class Library {
@@ -71,21 +74,6 @@ std::string answer(const Library& library, int n_threads, std::int32_t max_token
 std::size_t n_threads_of_process() {
   const std::filesystem::directory_iterator tasks("/proc/self/task");
   return static_cast<std::size_t>(std::distance(begin(tasks), end(tasks)));
-}
-std::size_t resident_bytes() {
-  std::ifstream in("/proc/self/statm");
-  std::size_t size = 0, resident = 0;
-  in >> size >> resident;
-  return resident * 4096;
-}
-// Of all arenas: what was allocated and not freed.
-std::size_t heap_bytes() {
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 33)
-  const struct mallinfo2 info = mallinfo2();
-  return info.uordblks + info.hblkhd;
-#else
-  return 0;
-#endif
 }
 bool is_mapped(const std::filesystem::path& path) {
   std::ifstream in("/proc/self/maps");
